@@ -1,0 +1,174 @@
+"""Settings, split by what they may change. No torch import: `mue --help` reads this module.
+
+`ModelConfig` is fixed by a checkpoint. `ExitConfig` and `GenerationConfig` change results and are part of
+the fingerprint. `EngineConfig` must not change any result.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+
+class ConfigError(ValueError):
+    """A setting is wrong. The message names the key, the value, the reason and the nearest valid key."""
+
+
+class Config(BaseModel):
+    """Frozen, keyword-only settings; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+def parse_config(cls: type[ConfigT], data: Any, *, where: str) -> ConfigT:
+    """Validate `data` as `cls`, or raise `ConfigError` naming each wrong key of `where` in plain words."""
+    try:
+        return cls.model_validate(data)
+    except ValidationError as error:
+        lines = [_describe(cls, problem) for problem in error.errors()]
+        raise ConfigError(f"{where}: " + "; ".join(lines)) from error
+
+
+def _describe(cls: type[Config], problem: Any) -> str:
+    """One validation problem as `key = value: reason`, with the nearest valid key for an unknown one."""
+    path = ".".join(str(part) for part in problem["loc"]) or "(whole document)"
+    if problem["type"] == "extra_forbidden":
+        known = _keys_at(cls, problem["loc"][:-1])
+        near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.5)
+        hint = f", did you mean '{near[0]}'?" if near else f", known keys here: {', '.join(known) or 'none'}"
+        return f"{path} = {problem['input']!r}: unknown key{hint}"
+    if problem["type"] == "missing":
+        return f"{path}: required, but not given"
+    reason = problem["msg"].removeprefix("Value error, ")
+    return f"{path} = {problem['input']!r}: {reason}" if problem["loc"] else reason
+
+
+def _keys_at(cls: type[Config], location: tuple[Any, ...]) -> list[str]:
+    """Valid keys of the settings object that `location` leads to."""
+    current: Any = cls
+    for part in location:
+        fields = getattr(current, "model_fields", {})
+        current = fields[part].annotation if part in fields else current
+    return sorted(getattr(current, "model_fields", {}))
+
+
+# Blocks per stage and width of the first stage. Stage 4 and the classifier of ResNet are not used by OFA.
+RESNETS: dict[str, tuple[tuple[int, int, int], int]] = {
+    "resnet50": ((3, 4, 6), 64),
+    "resnet101": ((3, 4, 23), 64),
+    "resnet152": ((3, 8, 36), 64),
+    "light": ((1, 1, 1), 16),
+}
+
+Streams = Literal["joint", "decomposed"]
+
+
+class Quirks(Config):
+    """Faults of the published MuE code, reproduced only for checkpoints that were trained with them."""
+
+    drop_image_rel_bias: bool = False
+    """Compute the image relative-position bias and drop it."""
+
+
+class ModelConfig(Config):
+    """What a checkpoint fixes. Names are those of OFA's config.json."""
+
+    vocab_size: int = Field(gt=0)
+    """Rows of the token embedding, tied with the output projection."""
+    d_model: int = Field(gt=0)
+    """Width C of the residual stream."""
+    encoder_layers: int = Field(gt=0)
+    encoder_attention_heads: int = Field(gt=0)
+    encoder_ffn_dim: int = Field(gt=0)
+    decoder_layers: int = Field(gt=0)
+    decoder_attention_heads: int = Field(gt=0)
+    decoder_ffn_dim: int = Field(gt=0)
+    resnet_type: Literal["resnet50", "resnet101", "resnet152", "light"] = "resnet101"
+    """Stem: which ResNet."""
+    max_position_embeddings: int = Field(default=1024, gt=0)
+    """Longest text in tokens; the position table has two rows more."""
+    token_bucket_size: int = Field(default=256, gt=1)
+    image_bucket_size: int = Field(default=42, gt=0)
+    """Largest image grid, in patches per side."""
+    attn_scale_factor: float = 2.0
+    """Attention scale is (head_dim * attn_scale_factor) ** -0.5."""
+    bos_token_id: int = 0
+    pad_token_id: int = 1
+    eos_token_id: int = 2
+    unk_token_id: int = 3
+    streams: Streams = "joint"
+    """`decomposed`: image and text attend only to themselves and exit separately. `joint`: one stream."""
+    quirks: Quirks = Quirks()
+    image_size: int = Field(default=480, gt=0, multiple_of=16)
+    """Side S in pixels to which images are resized; a multiple of the stem's stride."""
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        for name in ("encoder_attention_heads", "decoder_attention_heads"):
+            if self.d_model % getattr(self, name):
+                raise ValueError(f"d_model {self.d_model} is not a multiple of {name} {getattr(self, name)}")
+        return self
+
+    @property
+    def stem_channels(self) -> int:
+        """Channels out of the stem's third stage."""
+        return RESNETS[self.resnet_type][1] * 16
+
+
+Thresholds = float | tuple[float, ...]
+KvPolicy = Literal["propagate", "holes"]
+ScheduleName = Literal["constant", "paper", "published"]
+
+
+class ExitConfig(Config):
+    """When a row may stop. Changes results, so it is part of the fingerprint.
+
+    A threshold is one number for the stream, or one per layer. A threshold of 1 or more means never exit.
+    """
+
+    image: Thresholds = 1.0
+    """Cosine threshold of the image stream (decomposed checkpoints)."""
+    text: Thresholds = 1.0
+    """Cosine threshold of the text stream (decomposed checkpoints)."""
+    joint: Thresholds = 1.0
+    """Cosine threshold of the one encoder stream of joint checkpoints."""
+    decoder: Thresholds = 1.0
+    """Cosine threshold of every decoded token."""
+    schedule: ScheduleName = "constant"
+    """How the decoder threshold changes over the steps."""
+    kv_policy: KvPolicy = "propagate"
+    """Keys and values of skipped decoder layers: `propagate` projects the exit state, `holes` leaves them out."""
+
+
+class GenerationConfig(Config):
+    """How text is decoded. Changes results, so it is part of the fingerprint."""
+
+    max_tokens: int = Field(default=16, gt=0)
+    """Most tokens of one text, end of sequence included."""
+    beams: Literal[1] = 1
+    """Beam width. Only greedy decoding (1) is available so far."""
+    no_repeat_ngram: int = Field(default=3, ge=0)
+    """No n-gram of this length occurs twice in a text; 0 switches the rule off."""
+
+
+BatchPolicy = Literal["compact", "wait_all"]
+
+
+class EngineConfig(Config):
+    """How rows are batched. Must not change any row's result."""
+
+    group_size: int = Field(default=32, gt=0)
+    """Most rows of one batch."""
+    policy: BatchPolicy = "compact"
+    """`compact` drops exited rows from the batch at once; `wait_all` runs the batch until its last row exits."""
+    device: str = "auto"
+    """torch device; `auto` takes CUDA where there is one."""
+    dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
+    """Computation dtype. It can change rows within the tolerance of the fingerprint, where it is recorded."""
+    threads: int = Field(default=0, ge=0)
+    """CPU threads of torch in an actor; 0 leaves torch's own choice."""

@@ -1,0 +1,77 @@
+"""What goes into the engine and what comes out of it, for one row. No torch import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+FinishReason = Literal["stop", "length", "candidate", "none"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowInput:
+    """One query about one image."""
+
+    uid: str
+    pixels: np.ndarray
+    """uint8 [H, W, 3], RGB; H and W multiples of 16."""
+    prompt_ids: tuple[int, ...]
+    """Prompt token ids with bos and eos."""
+    task: str = "caption"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExitTrace:
+    """What was executed for one row as if it ran alone: the whole input of `costs.row_flops`.
+
+    `image`, `text` and the entries of `decoder` are layers_run (counts, 1..L).
+    """
+
+    grid: tuple[int, int]
+    """Image patches as (rows, columns)."""
+    prompt_tokens: int
+    image: int
+    text: int
+    decoder: tuple[int, ...]
+    """One entry per decoding step executed."""
+    checks: tuple[int, int, int]
+    """Similarity checks made on the image (or joint), text and decoder states."""
+    kv_fills: int
+    """(position, layer) pairs whose skipped self-attention keys and values were projected later."""
+    cross_kv_layers: int
+    """Decoder layers whose cross-attention keys and values were projected."""
+    kv_policy: Literal["propagate", "holes"] = "propagate"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowError:
+    """Why a row has no answer. `code` is an `ErrorCode` value of the pipeline."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowResult:
+    """The answer to one row: text or label, tokens, why it ended, and what was executed."""
+
+    uid: str
+    text: str | None = None
+    label: str | None = None
+    tokens: tuple[int, ...] = ()
+    """Generated ids, end of sequence included where it was generated."""
+    finish_reason: FinishReason = "none"
+    trace: ExitTrace | None = None
+    error: RowError | None = None
+    flops_reused: int = 0
+    """FLOPs of the row that were not executed because another row's result was shared."""
+    flops_padding: int = 0
+    """FLOPs executed in this row's place that the row did not need."""
+    queue_ms: float = 0.0
+    """From submission until the row's batch began."""
+    infer_ms: float = 0.0
+    """Duration of the row's batch; shared by its rows, never a per-row cost."""
+    group_uids: tuple[str, ...] = field(default=(), repr=False)
+    """All rows of the batch that the row ran in (diagnostics)."""

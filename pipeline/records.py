@@ -1,0 +1,214 @@
+"""The tables that flow through the pipeline, each one fixed Arrow schema, and the words in their columns.
+
+`RAW_SCHEMA` (shard reader -> decode) -> `DECODED_SCHEMA` (decode -> actor) -> `COMMIT_SCHEMA` (actor -> sink)
+-> `ROW_SCHEMA` (data files). Each of the first three also carries one control row per shard, its last, with
+the shard's total: `shard_total` is null on every other row.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import pyarrow as pa
+
+ROW_SCHEMA_VERSION = 1
+DECODED_SCHEMA_VERSION = 1
+RESULTS_VERSION = 1
+"""Bumped whenever the same input and settings may give another text or other layers."""
+
+
+class RowStatus(StrEnum):
+    OK = "ok"
+    FAILED = "failed"
+    FILTERED = "filtered"
+
+
+class ErrorStage(StrEnum):
+    READ = "read"
+    DECODE = "decode"
+    PREPROCESS = "preprocess"
+    INFER = "infer"
+    WRITE = "write"
+
+
+class ErrorCode(StrEnum):
+    """What may go wrong with a row."""
+
+    MISSING_IMAGE = "missing_image"
+    """The row has no member with an image suffix."""
+    EMPTY_IMAGE = "empty_image"
+    """The image member has zero bytes."""
+    MEMBER_TOO_LARGE = "member_too_large"
+    """The image member is larger than the reader accepts."""
+    TRUNCATED_MEMBER = "truncated_member"
+    """The tar ends inside the image member."""
+    UNKNOWN_FORMAT = "unknown_format"
+    """The bytes are no image of a known format."""
+    CORRUPT_IMAGE = "corrupt_image"
+    """The image is broken or cut."""
+    TOO_MANY_PIXELS = "too_many_pixels"
+    """The image's header announces more pixels than the limit."""
+    BAD_DIMENSIONS = "bad_dimensions"
+    """Width or height is zero, or the sides are too unequal to resize."""
+    BAD_FIELD = "bad_field"
+    """A text field is missing or cannot be read."""
+    PROMPT_TOO_LONG = "prompt_too_long"
+    """The prompt has more tokens than the model has positions."""
+    MODEL_ERROR = "model_error"
+    """The model raised on this row."""
+    NONFINITE = "nonfinite"
+    """The model produced NaN or infinity on this row."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """The row does not fit into device memory even alone."""
+    ENGINE_DIED = "engine_died"
+    """The engine stopped with the row in hand."""
+
+
+class ShardState(StrEnum):
+    DONE = "done"
+    BAD = "bad"
+
+
+class ShardCode(StrEnum):
+    """What may go wrong with a whole shard."""
+
+    EMPTY_FILE = "empty_file"
+    """The shard has zero bytes."""
+    CORRUPT_HEADER = "corrupt_header"
+    """A tar header's checksum or fields are wrong."""
+    TRUNCATED = "truncated"
+    """The tar ends without an end-of-archive marker, or inside a member."""
+    TRAILING_DATA = "trailing_data"
+    """Something other than zeros follows the end-of-archive marker."""
+    BAD_COMPRESSION = "bad_compression"
+    """The compressed stream is broken."""
+    UNREADABLE = "unreadable"
+    """The shard could not be opened or read from storage."""
+    CHANGED = "changed"
+    """The shard's size or etag differs from the plan."""
+
+
+_IDENTITY = [
+    pa.field("uid", pa.string()),
+    pa.field("shard_id", pa.string(), nullable=False),
+    pa.field("shard_uri", pa.string()),
+    pa.field("key", pa.string()),
+    pa.field("row_in_shard", pa.int64()),
+    pa.field("query", pa.int32()),
+]
+_CONTROL = [
+    pa.field("shard_total", pa.int64()),
+    pa.field("shard_state", pa.string()),
+    pa.field("shard_code", pa.string()),
+    pa.field("shard_message", pa.string()),
+]
+_ERROR = [
+    pa.field("status", pa.string()),
+    pa.field("error_stage", pa.string()),
+    pa.field("error_code", pa.string()),
+    pa.field("error_message", pa.string()),
+]
+
+RAW_SCHEMA = pa.schema(
+    [
+        *_IDENTITY,
+        pa.field("image", pa.large_binary()),
+        pa.field("image_suffix", pa.string()),
+        pa.field("member_offset", pa.int64()),
+        pa.field("meta_json", pa.string()),
+        pa.field("read_ms", pa.float32()),
+        *_ERROR,
+        *_CONTROL,
+    ]
+)
+
+
+def decoded_schema(image_size: int) -> pa.Schema:
+    """`DECODED_SCHEMA` v1 for images of side S: `pixels` is uint8 [S, S, 3] in row-major order."""
+    return pa.schema(
+        [
+            *_IDENTITY,
+            pa.field("task", pa.string()),
+            pa.field("prompt", pa.string()),
+            pa.field("prompt_ids", pa.list_(pa.int32())),
+            pa.field("pixels", pa.binary(image_size * image_size * 3)),
+            pa.field("image_sha256", pa.string()),
+            pa.field("width", pa.int32()),
+            pa.field("height", pa.int32()),
+            pa.field("meta_json", pa.string()),
+            pa.field("read_ms", pa.float32()),
+            pa.field("decode_ms", pa.float32()),
+            *_ERROR,
+            *_CONTROL,
+        ],
+        metadata={"decoded_schema_version": str(DECODED_SCHEMA_VERSION), "image_size": str(image_size)},
+    )
+
+
+_TIMINGS = pa.struct(
+    [
+        pa.field("read_ms", pa.float32()),
+        pa.field("decode_ms", pa.float32()),
+        pa.field("queue_ms", pa.float32()),
+        pa.field("infer_ms", pa.float32()),
+    ]
+)
+_SHADOW = pa.struct(
+    [
+        pa.field("text", pa.string()),
+        pa.field("n_tokens", pa.int32()),
+        pa.field("layers", pa.list_(pa.int16())),
+        pa.field("flops", pa.int64()),
+        pa.field("agrees", pa.bool_()),
+    ]
+)
+
+ROW_SCHEMA = pa.schema(
+    [
+        pa.field("uid", pa.string(), nullable=False),
+        *[field.with_nullable(False) if field.name in ("row_in_shard", "query") else field for field in _IDENTITY[1:]],
+        pa.field("image_sha256", pa.string()),
+        pa.field("width", pa.int32()),
+        pa.field("height", pa.int32()),
+        pa.field("task", pa.string(), nullable=False),
+        pa.field("prompt", pa.string()),
+        pa.field("text", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("candidates", pa.list_(pa.struct([pa.field("text", pa.string()), pa.field("score", pa.float64())]))),
+        pa.field("finish_reason", pa.string()),
+        pa.field("n_tokens", pa.int32()),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("error_stage", pa.string()),
+        pa.field("error_code", pa.string()),
+        pa.field("error_message", pa.string()),
+        pa.field("attempts", pa.int32(), nullable=False),
+        pa.field("image_layers_run", pa.int16()),
+        pa.field("text_layers_run", pa.int16()),
+        pa.field("decoder_layers_run", pa.list_(pa.int16())),
+        pa.field("checks", pa.int32()),
+        pa.field("flops_executed", pa.int64()),
+        pa.field("flops_full_same_length", pa.int64()),
+        pa.field("flops_checks", pa.int64()),
+        pa.field("flops_kv_fill", pa.int64()),
+        pa.field("flops_reused", pa.int64()),
+        pa.field("flops_padding", pa.int64()),
+        pa.field("timings", _TIMINGS),
+        pa.field("shadow", _SHADOW),
+        pa.field("meta_json", pa.string()),
+        pa.field("attempt_id", pa.string(), nullable=False),
+        pa.field("actor", pa.string()),
+    ]
+)
+
+COMMIT_SCHEMA = pa.schema([*[field.with_nullable(True) for field in ROW_SCHEMA], *_CONTROL])
+
+
+def row_schema_with_metadata(fingerprint: str) -> pa.Schema:
+    """`ROW_SCHEMA` with the key-value metadata that every data file carries."""
+    return ROW_SCHEMA.with_metadata(
+        {
+            "row_schema_version": str(ROW_SCHEMA_VERSION),
+            "fingerprint": fingerprint,
+            "results_version": str(RESULTS_VERSION),
+        }
+    )
