@@ -6,10 +6,11 @@ the fingerprint. `EngineConfig` must not change any result.
 
 from __future__ import annotations
 
-import difflib
 from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mue_model.config_errors import problems_of
 
 
 class ConfigError(ValueError):
@@ -30,31 +31,7 @@ def parse_config(cls: type[ConfigT], data: Any, *, where: str) -> ConfigT:
     try:
         return cls.model_validate(data)
     except ValidationError as error:
-        lines = [_describe(cls, problem) for problem in error.errors()]
-        raise ConfigError(f"{where}: " + "; ".join(lines)) from error
-
-
-def _describe(cls: type[Config], problem: Any) -> str:
-    """One validation problem as `key = value: reason`, with the nearest valid key for an unknown one."""
-    path = ".".join(str(part) for part in problem["loc"]) or "(whole document)"
-    if problem["type"] == "extra_forbidden":
-        known = _keys_at(cls, problem["loc"][:-1])
-        near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.5)
-        hint = f", did you mean '{near[0]}'?" if near else f", known keys here: {', '.join(known) or 'none'}"
-        return f"{path} = {problem['input']!r}: unknown key{hint}"
-    if problem["type"] == "missing":
-        return f"{path}: required, but not given"
-    reason = problem["msg"].removeprefix("Value error, ")
-    return f"{path} = {problem['input']!r}: {reason}" if problem["loc"] else reason
-
-
-def _keys_at(cls: type[Config], location: tuple[Any, ...]) -> list[str]:
-    """Valid keys of the settings object that `location` leads to."""
-    current: Any = cls
-    for part in location:
-        fields = getattr(current, "model_fields", {})
-        current = fields[part].annotation if part in fields else current
-    return sorted(getattr(current, "model_fields", {}))
+        raise ConfigError(f"{where}: " + "; ".join(problem.text for problem in problems_of(cls, error))) from error
 
 
 # Blocks per stage and width of the first stage. Stage 4 and the classifier of ResNet are not used by OFA.
