@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jobs.spec import load_spec
+from mue_model.config import ConfigError, ExitConfig
+
+JOB = """\
+inputs:
+  urls: [a.tar, b.tar]
+output: {url: out}
+exits: {image: 0.9}
+generation: {max_tokens: 12}
+"""
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    Path("job.yaml").write_text(JOB)
+    return "job.yaml"
+
+
+def refusal(path: str | None, *overrides: str, inputs: tuple[str, ...] = (), output: str | None = None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_spec(path, inputs=inputs, output=output, overrides=overrides)
+    return str(caught.value)
+
+
+def test_a_command_line_alone_is_a_job() -> None:
+    spec = load_spec(None, inputs=["x.tar"], output="out", overrides=[])
+    assert (spec.inputs.urls, spec.output.url, spec.model, spec.exits) == (("x.tar",), "out", "seeded", "default")
+
+
+def test_the_command_line_wins_over_the_file(job: str) -> None:
+    spec = load_spec(
+        job, inputs=["c.tar"], output="else", overrides=["generation.max_tokens=3", "exits.text=[0.5, .6]"]
+    )
+    assert spec.inputs.urls == ("c.tar",)
+    assert spec.output.url == "else"
+    assert spec.generation.max_tokens == 3
+    assert spec.exits == ExitConfig(image=0.9, text=(0.5, 0.6))
+
+
+def test_set_wins_over_the_other_options_and_keeps_its_neighbours(job: str) -> None:
+    spec = load_spec(job, inputs=[], output=None, overrides=["output.rows_per_part=7", "inputs.urls=[z.tar]"])
+    assert (spec.output.url, spec.output.rows_per_part, spec.inputs.urls) == ("out", 7, ("z.tar",))
+
+
+def test_values_may_hold_equals_signs() -> None:
+    spec = load_spec(None, inputs=["x"], output="out", overrides=["model=a=b"])
+    assert spec.model == "a=b"
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("exits.imgae=0.9", "command line: exits.imgae = 0.9: unknown key, did you mean 'image'?"),
+        ("exitss.image=0.9", "command line: exitss = {'image': 0.9}: unknown key, did you mean 'exits'?"),
+        ("actors.min=many", "command line: actors.min = 'many': expected a whole number"),
+        ("task=vqa", "command line: task = 'vqa': task 'vqa' is not available yet; only 'caption' is"),
+        ("task", "--set 'task': expected key=value, as in --set exits.image=0.9"),
+        (".a=1", "--set '.a=1': expected key=value, as in --set exits.image=0.9"),
+        ("task=[", "--set 'task=[': the value is not valid YAML: line 1: "),
+        ("task={a: 1, a: 2}", "--set 'task={a: 1, a: 2}': the value is not valid YAML: line 1: the key 'a' is given"),
+        ("output.url.x=1", "job.yaml: output.url is 'out', a single value: x cannot be set inside it"),
+    ],
+)
+def test_a_wrong_override_is_explained(job: str, override: str, expected: str) -> None:
+    assert refusal(job, override).startswith(expected)
+
+
+def test_each_wrong_key_names_its_own_source(job: str) -> None:
+    Path(job).write_text(JOB + "engine: {gruop_size: 3}\n")
+    text = refusal(job, "actors.min=0")
+    assert "job.yaml: engine.gruop_size = 3: unknown key, did you mean 'group_size'?" in text
+    assert "command line: actors.min = 0: must be greater than 0" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("inputs: {urls: a}\ninputs: {urls: b}\n", "job.yaml: line 2: the key 'inputs' is given twice; keep one"),
+        ("inputs:\n  urls: a\n  urls: b\n", "job.yaml: line 3: the key 'urls' is given twice; keep one"),
+        ("inputs: [\n", "job.yaml: line 2: "),
+        ("- a\n", "job.yaml: holds a list; expected sections such as 'inputs:', 'output:'"),
+        ("x: !!python/object/apply:os.system [ls]\n", "job.yaml: line 1: could not determine a constructor"),
+        ("inputs: {urls: a}\noutput: out\n", "job.yaml: output = 'out': expected a section with the keys"),
+        ("inputs:\noutput: {url: x}\n", "job.yaml: inputs = None: expected a section with the keys"),
+        ("1: 2\n", "job.yaml: "),
+        ("&a b: *a\n", "job.yaml: "),
+        ("b: &a {c: *a}\n", "job.yaml: "),
+        ("\x00", "job.yaml: "),
+    ],
+)
+def test_a_wrong_file_is_explained(job: str, text: str, expected: str) -> None:
+    Path(job).write_text(text)
+    assert refusal(job).startswith(expected)
+
+
+def test_merge_keys_are_no_duplicates(job: str) -> None:
+    Path(job).write_text("inputs: {urls: a}\noutput: &o {url: x}\nactors: {<<: {min: 2}, max: 3}\n")
+    assert load_spec(job, inputs=[], output=None, overrides=[]).actors.min == 2
+
+
+def test_files_that_cannot_be_read_are_named(job: str, tmp_path: Path) -> None:
+    assert "nowhere.yaml: no such file; 'mue config init > nowhere.yaml'" in refusal("nowhere.yaml")
+    assert refusal(str(tmp_path)).startswith(f"{tmp_path}: cannot be read as text")
+    Path("latin.yaml").write_bytes(b"model: \xe9")
+    assert refusal("latin.yaml").startswith("latin.yaml: cannot be read as text")
+
+
+def test_missing_input_and_output_say_how_to_give_them(job: str) -> None:
+    Path(job).write_text("")
+    text = refusal(job)
+    assert "job.yaml: no input given; name shards, as in mue run" in text
+    assert "job.yaml: no output folder given; add --output OUT" in text
+    assert "command line: no output folder given" in refusal(None, inputs=("a.tar",))
