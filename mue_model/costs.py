@@ -1,0 +1,179 @@
+"""The only source of FLOPs: what a row costs if it runs alone. Integers; no torch import.
+
+FLOPs = 2 x multiply-accumulates of matrix products and convolutions. Element-wise work (LayerNorm, softmax,
+GELU, look-ups) is not counted. `row_flops` equals a counter around `reference.run_row`, attention included.
+Similarity checks are element-wise too; their analytic cost is reported apart and is not in `executed`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+from mue_model.config import RESNETS, ModelConfig
+from mue_model.rows import ExitTrace
+
+CHECK_FLOPS_PER_VALUE = 6
+"""A cosine needs three sums of products per value of a state."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegionFlops:
+    """Where a row's FLOPs go. The sum of the fields is what a counter sees."""
+
+    stem: int = 0
+    """Convolutions and `image_proj`."""
+    positions: int = 0
+    """Position tables: constants of a grid, a prompt length and a step; a row that runs alone pays for them."""
+    image_layers: int = 0
+    """Image layers; of a joint checkpoint, the layers over [image; text]."""
+    text_layers: int = 0
+    cross_kv: int = 0
+    """Cross-attention keys and values."""
+    decoder_layers: int = 0
+    kv_fill: int = 0
+    """Keys and values of skipped decoder layers, projected later."""
+    head: int = 0
+
+    def total(self) -> int:
+        """Return the sum over all regions."""
+        return sum(getattr(self, region.name) for region in fields(self))
+
+    def __sub__(self, other: Self) -> RegionFlops:
+        """Subtract region by region."""
+        return RegionFlops(**{f.name: getattr(self, f.name) - getattr(other, f.name) for f in fields(self)})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowFlops:
+    """The compute of one row, in FLOPs."""
+
+    executed: int
+    """What the row executes alone, key-value fills included, checks not."""
+    full_same_length: int
+    """The same number of steps at full depth: no checks, no fills."""
+    checks: int
+    """Similarity checks: an overhead, not part of `executed`."""
+    kv_fill: int
+    """Of `executed`: keys and values of skipped layers."""
+    regions: RegionFlops
+    """`executed` by region."""
+
+
+def row_flops(config: ModelConfig, trace: ExitTrace) -> RowFlops:
+    """Return the FLOPs of the row that `trace` describes, alone, on a model of `config`."""
+    regions = _regions(config, trace)
+    return RowFlops(
+        executed=regions.total(),
+        full_same_length=_regions(config, full_depth(config, trace)).total(),
+        checks=check_flops(config, trace),
+        kv_fill=regions.kv_fill,
+        regions=regions,
+    )
+
+
+def full_depth(config: ModelConfig, trace: ExitTrace) -> ExitTrace:
+    """Return the trace of the same row and length at full depth."""
+    return replace(
+        trace,
+        image=config.encoder_layers,
+        text=config.encoder_layers,
+        decoder=(config.decoder_layers,) * len(trace.decoder),
+        checks=(0, 0, 0),
+        kv_fills=0,
+        cross_kv_layers=config.decoder_layers if trace.decoder else 0,
+    )
+
+
+def _regions(config: ModelConfig, trace: ExitTrace) -> RegionFlops:
+    width, patches, prompt = config.d_model, trace.grid[0] * trace.grid[1], trace.prompt_tokens
+    memory = patches + prompt
+    joint = config.streams == "joint"
+    blocks = [memory] if joint else [patches, prompt]
+    steps = len(trace.decoder)
+    image_tokens = memory if joint else patches
+    cross_kv = 4 * memory * width * width
+    kv_fill = 4 * width * width
+    return RegionFlops(
+        stem=stem_flops(config, trace.grid),
+        positions=sum(_block_position_flops(width, block) for block in blocks)
+        + _decoder_position_flops(width, memory, steps),
+        image_layers=trace.image * encoder_layer_flops(config, image_tokens),
+        text_layers=0 if joint else trace.text * encoder_layer_flops(config, prompt),
+        cross_kv=trace.cross_kv_layers * cross_kv,
+        decoder_layers=sum(
+            decoder_layer_flops(config, keys, memory) for keys in _self_attention_lengths(config, trace)
+        ),
+        kv_fill=trace.kv_fills * kv_fill,
+        head=steps * 2 * width * config.vocab_size,
+    )
+
+
+def _self_attention_lengths(config: ModelConfig, trace: ExitTrace) -> list[int]:
+    """Number of self-attention keys of every decoder layer that ran, over all steps."""
+    if trace.kv_policy == "propagate":
+        return [step + 1 for step, depth in enumerate(trace.decoder) for _ in range(depth)]
+    cached, lengths = [0] * config.decoder_layers, []
+    for depth in trace.decoder:
+        for layer in range(depth):
+            cached[layer] += 1
+            lengths.append(cached[layer])
+    return lengths
+
+
+def encoder_layer_flops(config: ModelConfig, tokens: int) -> int:
+    """Return the FLOPs of one encoder layer over `tokens` tokens of one row."""
+    width, inner = config.d_model, config.encoder_ffn_dim
+    projections = 8 * tokens * width * width
+    attention = 4 * tokens * tokens * width
+    return projections + attention + 4 * tokens * width * inner
+
+
+def decoder_layer_flops(config: ModelConfig, self_keys: int, memory: int) -> int:
+    """Return the FLOPs of one decoder layer for one token, cross-attention keys and values not included."""
+    width, inner = config.d_model, config.decoder_ffn_dim
+    projections = 8 * width * width + 4 * width * width
+    attention = 4 * self_keys * width + 4 * memory * width
+    return projections + attention + 4 * width * inner
+
+
+def _block_position_flops(width: int, tokens: int) -> int:
+    """Absolute position bias of one encoder block."""
+    return 4 * tokens * width * width + 2 * tokens * tokens * width
+
+
+def _decoder_position_flops(width: int, memory: int, steps: int) -> int:
+    """Position biases of `steps` decoding steps, and the projected memory positions."""
+    projections = 2 * memory * width * width + steps * 6 * width * width
+    products = sum(2 * (step + 1) * width for step in range(steps)) + steps * 2 * memory * width
+    return projections + products
+
+
+def check_flops(config: ModelConfig, trace: ExitTrace) -> int:
+    """Return the analytic cost of the similarity checks of a row."""
+    patches = trace.grid[0] * trace.grid[1]
+    image_tokens = patches + trace.prompt_tokens if config.streams == "joint" else patches
+    image, text, decoder = trace.checks
+    values = image * image_tokens + text * trace.prompt_tokens + decoder
+    return CHECK_FLOPS_PER_VALUE * config.d_model * values
+
+
+def stem_flops(config: ModelConfig, grid: tuple[int, int]) -> int:
+    """Return the FLOPs of the stem and `image_proj` for an image whose sides are 16 times `grid`."""
+    if not grid[0] * grid[1]:
+        return 0
+    blocks, base = RESNETS[config.resnet_type]
+    area = 64 * grid[0] * grid[1]  # output pixels of the first convolution, stride 2
+    macs = area * base * 3 * 49
+    area //= 4  # max-pool
+    channels = base
+    for stage, count in enumerate(blocks):
+        width = base * 2**stage
+        for block in range(count):
+            stride = 2 if stage > 0 and block == 0 else 1
+            out_area = area // stride**2
+            macs += area * channels * width + out_area * (9 * width * width + 4 * width * width)
+            if stride != 1 or channels != 4 * width:
+                macs += out_area * channels * 4 * width
+            area, channels = out_area, 4 * width
+    return 2 * (macs + area * channels * config.d_model)

@@ -1,0 +1,190 @@
+"""Exit policies: who judges whether a row's representation has settled.
+
+MuE's rule (arXiv 2211.11152): after a layer, exit if the cosine similarity of the new state and the one before
+exceeds a threshold. The published code takes one decision for the whole batch; here every row decides alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mue_model.config import ConfigError, ExitConfig, ModelConfig, ScheduleName, Thresholds
+
+Stage = Literal["image", "text", "joint", "decoder"]
+
+
+class ExitPolicy(Protocol):
+    """Decides, row by row, who leaves after a layer. Rows are known by uid, never by their place in a group."""
+
+    def may_exit(self, stage: Stage, layer: int, step: int) -> bool:
+        """Whether `decide` can say yes here; where it cannot, it is not asked and no check is counted."""
+        ...
+
+    def decide(
+        self, stage: Stage, layer: int, step: int, uids: Sequence[str], before: Tensor, after: Tensor
+    ) -> Tensor:
+        """Return bool [G], true where the row exits, given its states [G, T, C] before and after `layer`.
+
+        `layer` is 0-based; `step` is the 0-based decoding step, 0 in the encoder.
+        """
+        ...
+
+
+class NeverExit:
+    """Full depth for every row."""
+
+    def may_exit(self, stage: Stage, layer: int, step: int) -> bool:
+        """Return false: nothing is ever checked."""
+        return False
+
+    def decide(
+        self, stage: Stage, layer: int, step: int, uids: Sequence[str], before: Tensor, after: Tensor
+    ) -> Tensor:
+        """Return false for every row."""
+        return torch.zeros(len(uids), dtype=torch.bool, device=after.device)
+
+
+def row_similarity(before: Tensor, after: Tensor) -> Tensor:
+    """Return the cosine similarity [G] of each row's states [G, T, C], all its tokens as one vector.
+
+    Computed in fp32, or in the states' dtype where that is wider.
+    """
+    wide = torch.promote_types(after.dtype, torch.float32)
+    return functional.cosine_similarity(before.to(wide).flatten(1), after.to(wide).flatten(1), dim=1)
+
+
+class Schedule(Protocol):
+    """How a decoder threshold depends on the decoding step."""
+
+    def at(self, threshold: float, step: int) -> float:
+        """Return the threshold in force at 0-based `step`."""
+        ...
+
+
+@dataclass(frozen=True)
+class ConstantSchedule:
+    """The same threshold at every step."""
+
+    def at(self, threshold: float, step: int) -> float:
+        """Return `threshold`."""
+        return threshold
+
+
+@dataclass(frozen=True)
+class PaperSchedule:
+    """beta * theta + (1 - beta) * exp(-tau * t / N): MuE's decay as reconstructed from the paper's text."""
+
+    max_steps: int
+    beta: float = 0.95
+    tau: float = 1.0
+
+    def at(self, threshold: float, step: int) -> float:
+        """Return the decayed threshold."""
+        return self.beta * threshold + (1 - self.beta) * math.exp(-self.tau * step / self.max_steps)
+
+
+@dataclass(frozen=True)
+class PublishedSchedule:
+    """What the published script does: never in the first third of the steps, then a mix with a decay."""
+
+    max_steps: int
+
+    def at(self, threshold: float, step: int) -> float:
+        """Return 1.0 (never), then 0.9 * theta + 0.1 * exp(-(t + 1) / (max_steps + 1))."""
+        if step < self.max_steps / 3:
+            return 1.0
+        return 0.9 * threshold + 0.1 * math.exp(-(step + 1) / (self.max_steps + 1))
+
+
+def make_schedule(name: ScheduleName, max_steps: int) -> Schedule:
+    """Return the named schedule for texts of at most `max_steps` tokens."""
+    schedules: dict[ScheduleName, Schedule] = {
+        "constant": ConstantSchedule(),
+        "paper": PaperSchedule(max_steps),
+        "published": PublishedSchedule(max_steps),
+    }
+    return schedules[name]
+
+
+class CosineExit:
+    """MuE's rule with one threshold per stage, or one per layer of a stage; 1 or more means never."""
+
+    def __init__(self, thresholds: Mapping[Stage, Sequence[float]], schedule: Schedule | None = None) -> None:
+        self._thresholds = {stage: tuple(values) for stage, values in thresholds.items()}
+        self._schedule = schedule or ConstantSchedule()
+
+    @classmethod
+    def from_config(cls, exits: ExitConfig, model: ModelConfig, max_tokens: int) -> CosineExit:
+        """Build the policy of `exits` for `model`; raises `ConfigError` for a wrong number of thresholds."""
+        depths: dict[Stage, int] = {
+            "image": model.encoder_layers,
+            "text": model.encoder_layers,
+            "joint": model.encoder_layers,
+            "decoder": model.decoder_layers,
+        }
+        thresholds = {stage: _per_layer(getattr(exits, stage), depth, stage) for stage, depth in depths.items()}
+        return cls(thresholds, make_schedule(exits.schedule, max_tokens))
+
+    def threshold(self, stage: Stage, layer: int, step: int) -> float:
+        """Return the threshold in force."""
+        value = self._thresholds[stage][layer]
+        return self._schedule.at(value, step) if stage == "decoder" and value < 1 else value
+
+    def may_exit(self, stage: Stage, layer: int, step: int) -> bool:
+        """Return whether the threshold is below 1: a rounded cosine can exceed 1, so 1 must mean never."""
+        return self.threshold(stage, layer, step) < 1
+
+    def decide(
+        self, stage: Stage, layer: int, step: int, uids: Sequence[str], before: Tensor, after: Tensor
+    ) -> Tensor:
+        """Return where the similarity strictly exceeds the threshold."""
+        return row_similarity(before, after) > self.threshold(stage, layer, step)
+
+
+def _per_layer(value: Thresholds, depth: int, stage: Stage) -> tuple[float, ...]:
+    """One threshold per layer."""
+    if isinstance(value, (int, float)):
+        return (float(value),) * depth
+    if len(value) != depth:
+        raise ConfigError(f"exits.{stage} has {len(value)} thresholds, but the model has {depth} layers there")
+    return value
+
+
+@dataclass(frozen=True)
+class Depths:
+    """The layers_run that a script prescribes for one row; the last decoder entry holds for all later steps."""
+
+    image: int
+    text: int
+    decoder: tuple[int, ...]
+
+
+class ScriptedExit:
+    """Prescribed depths by uid, for tests and benchmarks: mechanism without numerics."""
+
+    def __init__(self, depths: Mapping[str, Depths]) -> None:
+        self._depths = depths
+
+    def _layers_run(self, uid: str, stage: Stage, step: int) -> int:
+        depths = self._depths[uid]
+        if stage == "decoder":
+            return depths.decoder[min(step, len(depths.decoder) - 1)]
+        return depths.text if stage == "text" else depths.image
+
+    def may_exit(self, stage: Stage, layer: int, step: int) -> bool:
+        """Return true: the script decides everywhere."""
+        return True
+
+    def decide(
+        self, stage: Stage, layer: int, step: int, uids: Sequence[str], before: Tensor, after: Tensor
+    ) -> Tensor:
+        """Return where the script says that this layer is the last."""
+        leaves = [layer + 1 >= self._layers_run(uid, stage, step) for uid in uids]
+        return torch.tensor(leaves, device=after.device)

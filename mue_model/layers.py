@@ -1,0 +1,119 @@
+"""Attention and the two Transformer layers of OFA: pre-LayerNorm with the NormFormer extras.
+
+Every layer is callable on its own: the engine runs one layer for one group of rows. Attention takes its
+position bias and mask as one additive tensor. Source: arXiv 2202.03052, NormFormer arXiv 2110.09456.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+    """Softmax attention by explicit products, so that a FLOP counter sees it.
+
+    `queries` [G, H, Q, D], already scaled; `keys`, `values` [G, H, K, D]; `bias` broadcasts to [G, H, Q, K].
+    Returns [G, H, Q, D].
+    """
+    return torch.softmax(queries @ keys.transpose(-1, -2) + bias, dim=-1) @ values
+
+
+def attend_fused(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+    """Return what `attend` returns, through torch's fused kernel."""
+    return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, scale=1.0)
+
+
+class Attention(nn.Module):
+    """Multi-head attention with a gain per head before the output projection."""
+
+    def __init__(self, width: int, heads: int, scale_factor: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.scale = (width // heads * scale_factor) ** -0.5
+        self.k_proj = nn.Linear(width, width)
+        self.v_proj = nn.Linear(width, width)
+        self.q_proj = nn.Linear(width, width)
+        self.out_proj = nn.Linear(width, width)
+        self.c_attn = nn.Parameter(torch.ones(heads))
+        self.kernel = attend
+
+    def _split(self, x: Tensor) -> Tensor:
+        """[G, T, C] -> [G, H, T, D]."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Project `x` [G, T, C] to keys and values, each [G, H, T, D]."""
+        return self._split(self.k_proj(x)), self._split(self.v_proj(x))
+
+    def forward(self, x: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+        """Let `x` [G, Q, C] attend to `keys` and `values` [G, H, K, D]; returns [G, Q, C]."""
+        queries = self._split(self.q_proj(x)) * self.scale
+        heads = self.kernel(queries, keys, values, bias)
+        gained = heads.transpose(1, 2) * self.c_attn[:, None]
+        return self.out_proj(gained.flatten(2))
+
+
+class FeedForward(nn.Module):
+    """Base of both layers: fc1, GELU, LayerNorm over the inner width, fc2; names as published."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, inner)
+        self.fc2 = nn.Linear(inner, width)
+        self.ffn_layer_norm = nn.LayerNorm(inner)
+        self.final_layer_norm = nn.LayerNorm(width)
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """[G, T, C] -> [G, T, C], the residual branch only."""
+        return self.fc2(self.ffn_layer_norm(functional.gelu(self.fc1(self.final_layer_norm(x)))))
+
+
+class EncoderLayer(FeedForward):
+    """Self-attention and feed-forward; `forward` returns the new residual stream."""
+
+    def __init__(self, width: int, heads: int, inner: int, scale_factor: float) -> None:
+        super().__init__(width, inner)
+        self.self_attn = Attention(width, heads, scale_factor)
+        self.self_attn_layer_norm = nn.LayerNorm(width)
+        self.self_attn_mid_layer_norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        """`x` [G, T, C]; `bias` broadcasts to [G, H, T, T]; returns [G, T, C]."""
+        normed = self.self_attn_layer_norm(x)
+        keys, values = self.self_attn.keys_values(normed)
+        x = x + self.self_attn_mid_layer_norm(self.self_attn(normed, keys, values, bias))
+        return x + self.feed_forward(x)
+
+
+class DecoderLayer(FeedForward):
+    """Self-attention, cross-attention and feed-forward over keys and values that the caller keeps."""
+
+    def __init__(self, width: int, heads: int, inner: int, scale_factor: float) -> None:
+        super().__init__(width, inner)
+        self.self_attn = Attention(width, heads, scale_factor)
+        self.self_attn_layer_norm = nn.LayerNorm(width)
+        self.self_attn_mid_layer_norm = nn.LayerNorm(width)
+        self.cross_attn = Attention(width, heads, scale_factor)
+        self.cross_attn_layer_norm = nn.LayerNorm(width)
+        self.cross_attn_mid_layer_norm = nn.LayerNorm(width)
+
+    def self_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values [G, H, T, D] of the residual stream `x` [G, T, C] that enters this layer.
+
+        For a token that skipped this layer, `x` is its exit state (CALM's state propagation, arXiv 2207.07061).
+        """
+        return self.self_attn.keys_values(self.self_attn_layer_norm(x))
+
+    def cross_keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values [G, H, M, D] of the encoder's `memory` [G, M, C]."""
+        return self.cross_attn.keys_values(memory)
+
+    def forward(
+        self, x: Tensor, self_kv: tuple[Tensor, Tensor], self_bias: Tensor, cross_kv: tuple[Tensor, Tensor], cross_bias: Tensor
+    ) -> Tensor:
+        """`x` [G, T, C], whose own keys and values are in `self_kv`; biases broadcast to [G, H, T, K]."""
+        x = x + self.self_attn_mid_layer_norm(self.self_attn(self.self_attn_layer_norm(x), *self_kv, self_bias))
+        x = x + self.cross_attn_mid_layer_norm(self.cross_attn(self.cross_attn_layer_norm(x), *cross_kv, cross_bias))
+        return x + self.feed_forward(x)

@@ -1,0 +1,229 @@
+"""One row at a time, no regrouping: the definition of the right answer. Simple before fast.
+
+The row pays for everything it needs, position tables included, and does no work that it does not need:
+cross-attention keys and values are projected when a token first reaches a layer, and the skipped
+self-attention keys and values (`propagate`) when a later token first needs them. `costs.row_flops` counts
+exactly what runs here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from mue_model.config import GenerationConfig, KvPolicy
+from mue_model.decoding import greedy_tokens
+from mue_model.exits import ExitPolicy, Stage
+from mue_model.model import MueModel
+from mue_model.rows import ExitTrace, FinishReason, RowInput, RowResult
+from mue_model.stem import grid_of
+
+
+@dataclass(frozen=True)
+class EncodedRow:
+    """What the encoder hands to the decoder for one row."""
+
+    memory: Tensor
+    """[1, M, C], image tokens then text tokens, after the final LayerNorm."""
+    positions: Tensor
+    """Normalised position embeddings [M, C]."""
+    grid: tuple[int, int]
+    prompt_tokens: int
+    image: int
+    text: int
+    checks: tuple[int, int]
+    """Similarity checks on the image (or joint) and the text stream."""
+
+
+@torch.inference_mode()
+def run_row(
+    model: MueModel,
+    row: RowInput,
+    policy: ExitPolicy,
+    generation: GenerationConfig,
+    kv_policy: KvPolicy = "propagate",
+) -> RowResult:
+    """Answer one row and trace what was executed. The text stays None: a tokenizer is the caller's."""
+    image = model.normalise(torch.from_numpy(row.pixels.copy())[None])
+    encoded = encode(model, image, torch.tensor([row.prompt_ids], device=model.device), policy, row.uid)
+    return decode_greedy(model, encoded, policy, generation, kv_policy, row.uid)
+
+
+def encode(model: MueModel, image: Tensor, ids: Tensor, policy: ExitPolicy, uid: str = "") -> EncodedRow:
+    """Encode one normalised image [1, 3, H, W] and its prompt [1, T], each stream to its own exit."""
+    encoder = model.encoder
+    grid = grid_of(*image.shape[-2:])
+    image_state, text_state = encoder.embed_image(image), encoder.embed_text(ids)
+    image_positions = encoder.image_positions(grid)
+    text_positions = encoder.text_positions(0, ids.shape[1])
+    positions = torch.cat([image_positions, text_positions])
+    if model.config.streams == "joint":
+        state = torch.cat([image_state, text_state], dim=1)
+        state, depth, checks = _run_stream(model, state, positions, "joint", policy, uid, grid, ids.shape[1])
+        depths, both_checks = (depth, depth), (checks, 0)
+    else:
+        image_state, p, p_checks = _run_stream(model, image_state, image_positions, "image", policy, uid, grid, 0)
+        text_state, q, q_checks = _run_stream(model, text_state, text_positions, "text", policy, uid, None, ids.shape[1])
+        state = torch.cat([image_state, text_state], dim=1)
+        depths, both_checks = (p, q), (p_checks, q_checks)
+    memory = encoder.layer_norm(state)
+    return EncodedRow(memory, positions, grid, ids.shape[1], *depths, both_checks)
+
+
+def _run_stream(
+    model: MueModel,
+    state: Tensor,
+    positions: Tensor,
+    stage: Stage,
+    policy: ExitPolicy,
+    uid: str,
+    grid: tuple[int, int] | None,
+    text_tokens: int,
+) -> tuple[Tensor, int, int]:
+    """Run one encoder stream until it settles; returns its state, layers_run and checks."""
+    absolute = model.encoder.absolute_bias(positions)
+    depth, checks = model.config.encoder_layers, 0
+    for layer in range(depth):
+        bias = model.encoder.add_relative_bias(absolute, layer, grid, text_tokens)
+        before, state = state, model.encoder_layer(layer)(state, bias)
+        if layer + 1 < depth and policy.may_exit(stage, layer, 0):
+            checks += 1
+            if bool(policy.decide(stage, layer, 0, [uid], before, state)):
+                return state, layer + 1, checks
+    return state, depth, checks
+
+
+@dataclass
+class _LayerCache:
+    """Keys and values of one decoder layer."""
+
+    cross: tuple[Tensor, Tensor] | None = None
+    self_keys: list[Tensor] = field(default_factory=list)
+    self_values: list[Tensor] = field(default_factory=list)
+
+    def append(self, keys_values: tuple[Tensor, Tensor]) -> None:
+        self.self_keys.append(keys_values[0])
+        self.self_values.append(keys_values[1])
+
+    @property
+    def length(self) -> int:
+        return sum(keys.shape[2] for keys in self.self_keys)
+
+    def self_kv(self) -> tuple[Tensor, Tensor]:
+        return torch.cat(self.self_keys, dim=2), torch.cat(self.self_values, dim=2)
+
+
+class RowDecoder:
+    """The decoder of one row, step by step, with its caches; `depths` and counters tell what was executed."""
+
+    def __init__(
+        self, model: MueModel, encoded: EncodedRow, policy: ExitPolicy, kv_policy: KvPolicy, uid: str = ""
+    ) -> None:
+        self.model, self.encoded, self.policy, self.kv_policy, self.uid = model, encoded, policy, kv_policy, uid
+        self.caches = [_LayerCache() for _ in range(model.config.decoder_layers)]
+        self.exit_states: list[Tensor] = []
+        self.depths: list[int] = []
+        self.checks = 0
+        self.kv_fills = 0
+        self._position_keys: list[Tensor] = []
+        self._memory_position_keys = model.decoder.cross_pos_k_linear(encoded.positions)
+
+    def step(self, token: int) -> Tensor:
+        """Feed one token; returns the logits [1, V] of the next, computed at this step's exit only."""
+        model, step = self.model, len(self.depths)
+        state = model.embed_target(torch.tensor([[token]], device=model.device))
+        self_bias, cross_bias = self._position_biases(step)
+        depth = model.config.decoder_layers
+        for layer in range(depth):
+            before, state = state, self._run_layer(layer, step, state, self_bias, cross_bias)
+            if layer + 1 < depth and self.policy.may_exit("decoder", layer, step):
+                self.checks += 1
+                if bool(self.policy.decide("decoder", layer, step, [self.uid], before, state)):
+                    depth = layer + 1
+                    break
+        self.depths.append(depth)
+        self.exit_states.append(state)
+        return model.logits(state)[:, 0]
+
+    def _run_layer(self, layer: int, step: int, state: Tensor, self_bias: Tensor, cross_bias: Tensor) -> Tensor:
+        """One decoder layer for one token, with whatever keys and values it still lacks."""
+        module, cache = self.model.decoder_layer(layer), self.caches[layer]
+        if cache.cross is None:
+            cache.cross = module.cross_keys_values(self.encoded.memory)
+        if self.kv_policy == "propagate" and cache.length < step:
+            skipped = self.exit_states[cache.length : step]
+            self.kv_fills += len(skipped)
+            cache.append(module.self_keys_values(torch.cat(skipped, dim=1)))
+        cache.append(module.self_keys_values(state))
+        bias = self_bias + self.model.decoder.token_relative_bias(layer, step, step + 1)
+        # With holes, as published: the keys that remain get the biases of the most recent positions.
+        return module(state, cache.self_kv(), bias[..., step + 1 - cache.length :], cache.cross, cross_bias)
+
+    def _position_biases(self, step: int) -> tuple[Tensor, Tensor]:
+        """Absolute self-attention bias [H, 1, step + 1] and cross-attention bias [H, 1, M] of one step."""
+        decoder = self.model.decoder
+        position = decoder.text_positions(step, step + 1)
+        self._position_keys.append(decoder.self_pos_k_linear(position))
+        self_bias = decoder.self_position_products(position, torch.cat(self._position_keys))
+        return self_bias, decoder.cross_bias(position, self._memory_position_keys)
+
+
+def decode_greedy(
+    model: MueModel,
+    encoded: EncodedRow,
+    policy: ExitPolicy,
+    generation: GenerationConfig,
+    kv_policy: KvPolicy,
+    uid: str = "",
+) -> RowResult:
+    """Decode one encoded row greedily until the end of sequence or the limit of tokens."""
+    decoder = RowDecoder(model, encoded, policy, kv_policy, uid)
+    tokens: list[int] = []
+    finish: FinishReason = "length"
+    token = model.config.bos_token_id
+    while len(tokens) < generation.max_tokens:
+        token = greedy_tokens(decoder.step(token), [tokens], generation, model.config)[0]
+        tokens.append(token)
+        if token == model.config.eos_token_id:
+            finish = "stop"
+            break
+    trace = ExitTrace(
+        grid=encoded.grid,
+        prompt_tokens=encoded.prompt_tokens,
+        image=encoded.image,
+        text=encoded.text,
+        decoder=tuple(decoder.depths),
+        checks=(*encoded.checks, decoder.checks),
+        kv_fills=decoder.kv_fills,
+        cross_kv_layers=max(decoder.depths),
+        kv_policy=kv_policy,
+    )
+    return RowResult(uid=uid, tokens=tuple(tokens), finish_reason=finish, trace=trace)
+
+
+def decode_sequence(
+    model: MueModel, encoded: EncodedRow, ids: Tensor, policy: ExitPolicy, uid: str = ""
+) -> tuple[list[Tensor], int]:
+    """Run all target positions at once (teacher forcing) with one decision for them all, as published.
+
+    `ids` [1, T]. Returns the states [1, T, C] after each layer that ran, and layers_run. One decision per
+    layer covers all positions flattened.
+    """
+    decoder, length = model.decoder, ids.shape[1]
+    positions = decoder.text_positions(0, length)
+    self_bias = decoder.self_absolute_bias(positions, positions)
+    cross_bias = decoder.cross_bias(positions, decoder.cross_pos_k_linear(encoded.positions))
+    causal = torch.full((length, length), float("-inf"), device=ids.device).triu(1)
+    state, states = model.embed_target(ids), []
+    for layer in range(model.config.decoder_layers):
+        module = model.decoder_layer(layer)
+        bias = self_bias + decoder.token_relative_bias(layer, 0, length) + causal
+        cross = module.cross_keys_values(encoded.memory)
+        before, state = state, module(state, module.self_keys_values(state), bias, cross, cross_bias)
+        states.append(state)
+        last = layer + 1 == model.config.decoder_layers
+        if not last and policy.may_exit("decoder", layer, 0) and bool(policy.decide("decoder", layer, 0, [uid], before, state)):
+            break
+    return states, len(states)
