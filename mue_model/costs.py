@@ -96,8 +96,9 @@ def _regions(config: ModelConfig, trace: ExitTrace) -> RegionFlops:
     kv_fill = 4 * width * width
     return RegionFlops(
         stem=stem_flops(config, trace.grid),
-        positions=sum(_block_position_flops(width, block) for block in blocks)
-        + _decoder_position_flops(width, memory, steps),
+        positions=sum(block_position_flops(config, block) for block in blocks)
+        + memory_position_flops(config, memory)
+        + step_position_flops(config, memory, steps),
         image_layers=trace.image * encoder_layer_flops(config, image_tokens),
         text_layers=0 if joint else trace.text * encoder_layer_flops(config, prompt),
         cross_kv=trace.cross_kv_layers * cross_kv,
@@ -137,16 +138,20 @@ def decoder_layer_flops(config: ModelConfig, self_keys: int, memory: int) -> int
     return projections + attention + 4 * width * inner
 
 
-def _block_position_flops(width: int, tokens: int) -> int:
-    """Absolute position bias of one encoder block."""
-    return 4 * tokens * width * width + 2 * tokens * tokens * width
+def block_position_flops(config: ModelConfig, tokens: int) -> int:
+    """Return the FLOPs of the absolute position bias of one encoder block."""
+    return 4 * tokens * config.d_model**2 + 2 * tokens * tokens * config.d_model
 
 
-def _decoder_position_flops(width: int, memory: int, steps: int) -> int:
-    """Position biases of `steps` decoding steps, and the projected memory positions."""
-    projections = 2 * memory * width * width + steps * 6 * width * width
-    products = sum(2 * (step + 1) * width for step in range(steps)) + steps * 2 * memory * width
-    return projections + products
+def memory_position_flops(config: ModelConfig, memory: int) -> int:
+    """Return the FLOPs of projecting the memory's positions for cross-attention."""
+    return 2 * memory * config.d_model**2
+
+
+def step_position_flops(config: ModelConfig, memory: int, steps: int) -> int:
+    """Return the FLOPs of the decoder's position biases over `steps` steps, each step seeing those before it."""
+    products = sum(2 * (step + 1 + memory) * config.d_model for step in range(steps))
+    return steps * 6 * config.d_model**2 + products
 
 
 def check_flops(config: ModelConfig, trace: ExitTrace) -> int:

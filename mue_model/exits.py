@@ -23,6 +23,9 @@ Stage = Literal["image", "text", "joint", "decoder"]
 class ExitPolicy(Protocol):
     """Decides, row by row, who leaves after a layer. Rows are known by uid, never by their place in a group."""
 
+    row_dependent: bool
+    """Whether decisions look at uids. Where they look at states only, equal inputs may share one encoding."""
+
     def may_exit(self, stage: Stage, layer: int, step: int) -> bool:
         """Whether `decide` can say yes here; where it cannot, it is not asked and no check is counted."""
         ...
@@ -39,6 +42,8 @@ class ExitPolicy(Protocol):
 
 class NeverExit:
     """Full depth for every row."""
+
+    row_dependent = False
 
     def may_exit(self, stage: Stage, layer: int, step: int) -> bool:
         """Return false: nothing is ever checked."""
@@ -116,6 +121,8 @@ def make_schedule(name: ScheduleName, max_steps: int) -> Schedule:
 class CosineExit:
     """MuE's rule with one threshold per stage, or one per layer of a stage; 1 or more means never."""
 
+    row_dependent = False
+
     def __init__(self, thresholds: Mapping[Stage, Sequence[float]], schedule: Schedule | None = None) -> None:
         self._thresholds = {stage: tuple(values) for stage, values in thresholds.items()}
         self._schedule = schedule or ConstantSchedule()
@@ -168,6 +175,8 @@ class Depths:
 
 class ScriptedExit:
     """Prescribed depths by uid, for tests and benchmarks: mechanism without numerics."""
+
+    row_dependent = True
 
     def __init__(self, depths: Mapping[str, Depths]) -> None:
         self._depths = depths

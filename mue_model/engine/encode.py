@@ -1,0 +1,171 @@
+"""The encoder for one batch of rows of one geometry: each row keeps the state of its own exit layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mue_model.config import BatchPolicy
+from mue_model.engine.tables import Geometry, Tables
+from mue_model.exits import ExitPolicy, Stage
+from mue_model.model import MueModel
+from mue_model.rows import RowInput
+
+
+@dataclass(frozen=True)
+class StreamResult:
+    """One stream of a batch, settled."""
+
+    state: Tensor
+    """[N, T, C]: each row's state at its own exit."""
+    layers_run: np.ndarray
+    """[N]"""
+    checks: np.ndarray
+    """[N] similarity checks made."""
+    layers_computed: np.ndarray
+    """[N] layers that were computed with the row in the batch; more than `layers_run` only under wait_all."""
+
+    def extra_layers(self, row: int) -> int:
+        """Return the layers computed with the row in the batch after it had settled."""
+        return int(self.layers_computed[row] - self.layers_run[row])
+
+
+@dataclass(frozen=True)
+class EncodedBatch:
+    """What the decoder needs, and what was executed for each row."""
+
+    memory: Tensor
+    """[N, M, C]"""
+    image: StreamResult
+    """The image stream, or the joint one."""
+    text: StreamResult
+    """The text stream; of a joint checkpoint the same object as `image`."""
+    text_reused: np.ndarray
+    """bool [N]: the row's text stream was not computed for it."""
+
+
+def settle(
+    model: MueModel,
+    state: Tensor,
+    biases: Sequence[Tensor],
+    stage: Stage,
+    uids: Sequence[str],
+    exit_policy: ExitPolicy,
+    batch_policy: BatchPolicy,
+) -> StreamResult:
+    """Run a stream [N, T, C] until every row has settled.
+
+    `compact` drops a settled row from the batch at once; `wait_all` runs all rows until the last one settles.
+    """
+    depth, rows = len(biases), len(uids)
+    settled = torch.empty_like(state)
+    layers_run = np.full(rows, depth)
+    checks, computed = np.zeros(rows, dtype=int), np.zeros(rows, dtype=int)
+    running, waiting = np.arange(rows), np.ones(rows, dtype=bool)
+    for layer in range(depth):
+        before, state = state, model.encoder_layer(layer)(state, biases[layer])
+        computed[running] += 1
+        if layer + 1 == depth or not exit_policy.may_exit(stage, layer, 0):
+            continue
+        checks[running[waiting[running]]] += 1
+        decided = exit_policy.decide(stage, layer, 0, [uids[row] for row in running], before, state).cpu().numpy()
+        leaves = decided & waiting[running]
+        if not leaves.any():
+            continue
+        settled[_index(running[leaves], state)] = state[_index(np.flatnonzero(leaves), state)]
+        layers_run[running[leaves]] = layer + 1
+        waiting[running[leaves]] = False
+        if not waiting.any():
+            return StreamResult(settled, layers_run, checks, computed)
+        if batch_policy == "compact":
+            state = state[_index(np.flatnonzero(~leaves), state)]
+            running = running[~leaves]
+    last = waiting[running]
+    settled[_index(running[last], state)] = state[_index(np.flatnonzero(last), state)]
+    return StreamResult(settled, layers_run, checks, computed)
+
+
+class PromptCache:
+    """Text streams of prompts already seen: they depend on the prompt only (decomposed checkpoints)."""
+
+    def __init__(self, capacity: int = 1024) -> None:
+        self._capacity = capacity
+        self._streams: dict[tuple[int, ...], StreamResult] = {}
+
+    def get(self, prompt_ids: tuple[int, ...]) -> StreamResult | None:
+        """Return the stream of a prompt, if kept."""
+        return self._streams.get(prompt_ids)
+
+    def put(self, prompt_ids: tuple[int, ...], stream: StreamResult) -> None:
+        """Keep the stream of a prompt; the oldest one goes when the cache is full."""
+        if len(self._streams) >= self._capacity:
+            self._streams.pop(next(iter(self._streams)))
+        self._streams[prompt_ids] = stream
+
+
+def encode_rows(
+    model: MueModel,
+    rows: Sequence[RowInput],
+    geometry: Geometry,
+    tables: Tables,
+    prompts: PromptCache,
+    exit_policy: ExitPolicy,
+    batch_policy: BatchPolicy,
+) -> EncodedBatch:
+    """Encode rows of one geometry, each stream of each row to its own exit."""
+    uids = [row.uid for row in rows]
+    encoder = model.encoder
+    image_state = encoder.embed_image(model.normalise(torch.from_numpy(np.stack([row.pixels for row in rows]))))
+    if model.config.streams == "joint":
+        text_state = encoder.embed_text(_prompt_tensor(model, rows))
+        state = torch.cat([image_state, text_state], dim=1)
+        joint = settle(model, state, tables.joint, "joint", uids, exit_policy, batch_policy)
+        return EncodedBatch(encoder.layer_norm(joint.state), joint, joint, np.zeros(len(rows), dtype=bool))
+    image = settle(model, image_state, tables.image, "image", uids, exit_policy, batch_policy)
+    if getattr(exit_policy, "row_dependent", True):
+        text_state = encoder.embed_text(_prompt_tensor(model, rows))
+        text = settle(model, text_state, tables.text, "text", uids, exit_policy, batch_policy)
+        reused = np.zeros(len(rows), dtype=bool)
+    else:
+        text, reused = _shared_text(model, rows, tables, prompts, exit_policy, batch_policy)
+    memory = encoder.layer_norm(torch.cat([image.state, text.state], dim=1))
+    return EncodedBatch(memory, image, text, reused)
+
+
+def _shared_text(
+    model: MueModel,
+    rows: Sequence[RowInput],
+    tables: Tables,
+    prompts: PromptCache,
+    exit_policy: ExitPolicy,
+    batch_policy: BatchPolicy,
+) -> tuple[StreamResult, np.ndarray]:
+    """Encode each distinct prompt once; returns the rows' text streams and which rows reused one."""
+    streams, reused = [], np.ones(len(rows), dtype=bool)
+    for number, row in enumerate(rows):
+        stream = prompts.get(row.prompt_ids)
+        if stream is None:
+            state = model.encoder.embed_text(_prompt_tensor(model, [row]))
+            stream = settle(model, state, tables.text, "text", [row.uid], exit_policy, batch_policy)
+            prompts.put(row.prompt_ids, stream)
+            reused[number] = False
+        streams.append(stream)
+    if len({id(stream) for stream in streams}) == 1:
+        state = streams[0].state.expand(len(rows), -1, -1)
+    else:
+        state = torch.cat([stream.state for stream in streams])
+    layers_run = np.concatenate([stream.layers_run for stream in streams])
+    checks = np.concatenate([stream.checks for stream in streams])
+    return StreamResult(state, layers_run, checks, layers_run), reused
+
+
+def _prompt_tensor(model: MueModel, rows: Sequence[RowInput]) -> Tensor:
+    return torch.tensor([row.prompt_ids for row in rows], device=model.device)
+
+
+def _index(positions: np.ndarray, like: Tensor) -> Tensor:
+    return torch.from_numpy(positions).to(like.device)
