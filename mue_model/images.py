@@ -57,7 +57,7 @@ _BYTE_OF_UINT16 = ((np.arange(65_536, dtype=np.uint32) * 255 + 32_767) // 65_535
 
 
 class ImageError(ValueError):
-    """An image cannot be used. `code` is an `ErrorCode` value of the pipeline; the message is at most 300 characters."""
+    """An image cannot be used. `code` is an `ErrorCode` value of the pipeline, `message` at most 300 characters."""
 
     def __init__(self, code: ImageErrorCode, message: str) -> None:
         # Pillow quotes what it read, so a message may hold what no UTF-8 column can.
@@ -128,10 +128,10 @@ def _open(plugin: type[ImageFile.ImageFile], data: bytes) -> ImageFile.ImageFile
     try:
         # Not `plugin(...)`: a plugin refuses a zero side with the error it has for anything else, and only the
         # object itself still tells what it read.
-        plugin.__init__(image, io.BytesIO(data))  # type: ignore[misc]
+        plugin.__init__(image, io.BytesIO(data))
     except SyntaxError:
-        if image.mode:
-            check_size(image.size, max_pixels=DEFAULT_MAX_PIXELS)
+        if image.mode and min(image.size) <= 0:
+            raise ImageError("bad_dimensions", f"{image.width} x {image.height} pixels: a side is zero") from None
         raise
     return image
 
@@ -163,7 +163,7 @@ def _greyscale_8bit(image: Image.Image) -> Image.Image:
     """
     values: np.ndarray[Any, Any] = np.asarray(image)
     if values.dtype.itemsize == 2:
-        return Image.fromarray(_BYTE_OF_UINT16[values.view(values.dtype.newbyteorder("="))])
+        return Image.fromarray(_BYTE_OF_UINT16[values])
     finite = np.isfinite(values)
     low = float(np.min(values, where=finite, initial=np.inf))
     high = float(np.max(values, where=finite, initial=-np.inf))
@@ -183,9 +183,9 @@ def _greyscale_8bit(image: Image.Image) -> Image.Image:
 def _ignore_pillow_warnings() -> None:
     """Have Python ignore warnings raised inside Pillow from now on.
 
-    A bad image is a row with a code, told once. `warnings.catch_warnings` swaps a list of the whole process and is
-    not thread-safe; this only adds one entry to it, again if somebody has restored an older list.
+    A bad image is a row with a code, told once; and a filter that turns warnings into errors must not turn a good
+    row into a bad one. `warnings.catch_warnings` swaps a list of the whole process and is not thread-safe; this adds
+    one entry at its front, and again whenever it is no longer there.
     """
-    entry = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
-    if entry not in warnings.filters:
+    if warnings.filters[:1] != [("ignore", None, Warning, re.compile(r"PIL\."), 0)]:
         warnings.filterwarnings("ignore", module=r"PIL\.")
