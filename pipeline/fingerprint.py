@@ -1,0 +1,73 @@
+"""The fingerprint: equal for two jobs exactly if the same rows must come out the same.
+
+Engine sizes, actors, the cluster, failure budgets and the output folder are not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from mue_model.config import Config
+from pipeline.canonical_json import canonical_json, digest_of
+from pipeline.plan import PlannedShard
+from pipeline.records import RESULTS_VERSION, ROW_SCHEMA_VERSION
+
+_ABSENT = "(absent)"
+
+
+def fingerprint_parts(
+    *,
+    shards: Iterable[PlannedShard],
+    model_digest: str,
+    model_config: Config,
+    task: str,
+    fields: Config,
+    exits: Config,
+    generation: Config,
+    filters: Config,
+    image_size: int,
+    dtype: str,
+) -> dict[str, Any]:
+    """Return everything that may change a result, as plain JSON values."""
+    shards = list(shards)
+    identities = [[shard.shard_id, shard.url, shard.size, shard.etag] for shard in shards]
+    return {
+        "inputs": {
+            "digest": digest_of(canonical_json(identities)),
+            "shards": len(shards),
+            "bytes": sum(shard.size for shard in shards),
+        },
+        "model": {"digest": model_digest, "config": model_config.model_dump(mode="json")},
+        "task": task,
+        "fields": fields.model_dump(mode="json"),
+        "exits": exits.model_dump(mode="json"),
+        "generation": generation.model_dump(mode="json"),
+        "filters": filters.model_dump(mode="json"),
+        "image_size": image_size,
+        "dtype": dtype,
+        "results_version": RESULTS_VERSION,
+        "row_schema_version": ROW_SCHEMA_VERSION,
+    }
+
+
+def fingerprint_of(parts: dict[str, Any]) -> str:
+    """Return the SHA-256 of `parts` as canonical JSON."""
+    return digest_of(canonical_json(parts))
+
+
+def explain_difference(old_parts: dict[str, Any], new_parts: dict[str, Any]) -> list[str]:
+    """Return one line per setting that differs, as in `exits.image: 0.9 -> 0.8`, sorted by name."""
+    old, new = _flat(old_parts), _flat(new_parts)
+    return [
+        f"{name}: {old.get(name, _ABSENT)} -> {new.get(name, _ABSENT)}"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name, _ABSENT) != new.get(name, _ABSENT)
+    ]
+
+
+def _flat(value: Any, name: str = "") -> dict[str, str]:
+    """Every leaf under its dotted name, as canonical JSON."""
+    if isinstance(value, dict) and value:
+        return {key: text for part, inner in value.items() for key, text in _flat(inner, f"{name}.{part}").items()}
+    return {name.removeprefix("."): canonical_json(value).decode().rstrip("\n")}

@@ -1,0 +1,240 @@
+"""The ledger: every input row is committed exactly once, or `finalize` says which are not.
+
+What has no receipt does not exist for any reader, and what a receipt names never changes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.commit_table import CommitTable, split_commit_table
+from pipeline.completeness import prove_complete
+from pipeline.fingerprint import explain_difference
+from pipeline.intervals import merge, subtract
+from pipeline.manifest import FileDigest, Manifest, file_digest
+from pipeline.plan import Plan, shard_differences
+from pipeline.progress import Overlap, Progress, overlaps_of, progress_of
+from pipeline.publish import publish
+from pipeline.receipt_log import ReceiptLog
+from pipeline.receipts import LedgerError, Part, Receipt, live
+from pipeline.records import ShardCode
+from pipeline.repair import repair_once
+from pipeline.shard_failures import ShardFailure
+from pipeline.storage import FileAbsent, Storage
+
+PLAN = "plan.json"
+MANIFEST = "manifest.json"
+_SINGLE_FILES = (PLAN, "run.json")
+_FOLDERS = ("failures", "audit")
+"""What the manifest vouches for beside parts and receipts; requests, intents, metrics and reports are not evidence."""
+
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+_ROUNDS = 20
+"""Turns of `repair` before it concludes that another driver keeps committing."""
+_CONNECTIONS = 16
+"""Parts looked at at a time."""
+
+ParsedT = TypeVar("ParsedT")
+
+
+class FingerprintMismatch(LedgerError):
+    """The output folder belongs to a job with other inputs or settings."""
+
+
+class Ledger:
+    """Reads and writes the commit record of one output folder. Can be sent to other processes."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self._log = ReceiptLog(storage)
+
+    # Before the run
+
+    def adopt_plan(self, plan: Plan) -> Plan:
+        """Return the plan that is in force: `plan`, or the one already there if it has the same fingerprint.
+
+        Raises:
+            FingerprintMismatch: The folder holds another job's plan.
+        """
+        if self.storage.create(PLAN, plan.to_json()):
+            return plan
+        return self._plan_in_force(plan)
+
+    def plan(self) -> Plan:
+        """Return the plan in force; raise `FileAbsent` where there is none yet."""
+        return self._parsed(PLAN, Plan.from_json)
+
+    # While it runs
+
+    def commit(
+        self, table: pa.Table, *, name: str, attempt: str, fingerprint: str, replaces: Sequence[str] = ()
+    ) -> Receipt:
+        """Commit `table` (of `COMMIT_SCHEMA`) under `name`; a repeated call with the same rows changes nothing.
+
+        Args:
+            table: Rows and control rows. All queries of an image must be in one table.
+            name: Stands for this set of rows, as in `<attempt>-<task>-<n>`.
+            attempt: The attempt that made the rows.
+            fingerprint: The plan's; recorded in the data file.
+            replaces: Paths of parts whose rows, every one of them, this table holds anew.
+
+        Raises:
+            LedgerError: The table is not fit, or `name` was committed before with other rows.
+        """
+        if not _NAME.match(name):
+            raise LedgerError(f"{name!r} cannot name a part; use letters, digits, '.', '_' and '-'")
+        content = split_commit_table(table, fingerprint=fingerprint)
+        if replaces:
+            self._check_replacement(content, replaces)
+        return publish(self.storage, content, name=name, attempt=attempt, replaces=replaces)
+
+    def write_failure_entry(self, shard_id: str, code: ShardCode, message: str, url: str, attempts: int) -> None:
+        """Record that a shard could not be read whole; a later entry for the same shard replaces it."""
+        failure = ShardFailure(shard_id=shard_id, code=code, message=message, url=url, attempts=attempts)
+        self.storage.write(failure.path, failure.to_json())
+
+    # Looking at it
+
+    def receipts(self) -> list[Receipt]:
+        """Return every receipt now in done/, sorted by id. Files seen before are not read again."""
+        return self._log.refresh()
+
+    def progress(self) -> Progress:
+        """Return what is committed now."""
+        return progress_of(self.receipts())
+
+    def overlaps(self) -> list[Overlap]:
+        """Return the rows that two live parts hold now; `repair` resolves them."""
+        return overlaps_of(self.receipts())
+
+    def failure_entries(self) -> list[ShardFailure]:
+        """Return the recorded shard failures, sorted by shard_id."""
+        return [self._parsed(path, ShardFailure.from_json) for path in self.storage.list("failures")]
+
+    def live_parts(self) -> list[Part]:
+        """Return the parts that count now, sorted by receipt id."""
+        return _parts(self.receipts())
+
+    def read_live(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the rows of one live part after another; every input row once if `finalize` has passed."""
+        for part in self.live_parts():
+            with self.storage.open_input(part.path) as file:
+                yield pq.read_table(file, columns=columns)
+
+    def manifest(self) -> Manifest | None:
+        """Return the manifest, or None where the job was never finalized."""
+        try:
+            return self._parsed(MANIFEST, Manifest.from_json)
+        except FileAbsent:
+            return None
+
+    # After it
+
+    def repair(self) -> list[Receipt]:
+        """Leave no row in two live parts, and return the receipts written for that.
+
+        Who keeps a row: `receipts.by_precedence`.
+        """
+        return self._repaired()[1]
+
+    def finalize(self, plan: Plan) -> Manifest:
+        """Prove that every row of every shard of `plan` is committed exactly once, and write the manifest.
+
+        Calling it again is safe; where nothing changed it gives the same manifest.
+
+        Raises:
+            IncompleteJob: Rows are missing, or a shard's end was never reached.
+            LedgerError: The folder holds what this plan cannot have left there.
+        """
+        plan = self._plan_in_force(plan)
+        receipts, _ = self._repaired()
+        prove_complete(plan, progress_of(receipts), where=self.storage.url)
+        parts = _parts(receipts)
+        self._check_parts(parts)
+        manifest = Manifest(
+            fingerprint=plan.fingerprint,
+            rows=sum(part.rows for part in parts),
+            shards=len(plan.shards),
+            parts=tuple(parts),
+            files={**self._log.digests(), **self._other_digests()},
+        )
+        self.storage.write(MANIFEST, manifest.to_json())
+        return manifest
+
+    def _plan_in_force(self, plan: Plan) -> Plan:
+        present = self.plan()
+        if present.fingerprint == plan.fingerprint:
+            return present
+        differences = explain_difference(present.fingerprint_parts, plan.fingerprint_parts)
+        differences += shard_differences(present.shards, plan.shards)
+        raise FingerprintMismatch(
+            f"{self.storage.url} holds a job with other inputs or settings (there -> now): "
+            f"{'; '.join(differences) or 'the fingerprints differ'}. "
+            "Choose another --output, or go back to the settings of that job"
+        )
+
+    def _repaired(self) -> tuple[list[Receipt], list[Receipt]]:
+        """Repair, and return the receipts as they are without overlaps, and those written on the way."""
+        written: list[Receipt] = []
+        for _ in range(_ROUNDS):
+            receipts = self.receipts()
+            overlaps = overlaps_of(receipts)
+            if not overlaps:
+                return receipts, written
+            written.extend(repair_once(self.storage, receipts, overlaps))
+        raise LedgerError(f"{self.storage.url}: rows keep being committed twice; stop the other driver and run again")
+
+    def _check_replacement(self, content: CommitTable, replaces: Sequence[str]) -> None:
+        """A replacement must hold every row of what it replaces, or those rows would vanish unnoticed."""
+        owners = {receipt.part.path: receipt for receipt in self.receipts() if receipt.part is not None}
+        for path in replaces:
+            if path not in owners:
+                raise LedgerError(f"{path} cannot be replaced: no receipt in {self.storage.url} names it")
+            for shard_id, ranges in owners[path].ranges.items():
+                if lacking := subtract(ranges, merge(content.ranges.get(shard_id, ()))):
+                    raise LedgerError(
+                        f"the replacement of {path} lacks rows {list(lacking)} of shard {shard_id}; "
+                        "a retry rewrites whole parts"
+                    )
+
+    def _check_parts(self, parts: Sequence[Part]) -> None:
+        """Every live part is there with its size; the digests are for `verify`, which reads every byte."""
+        with ThreadPoolExecutor(_CONNECTIONS) as pool:
+            for part, size in zip(parts, pool.map(self._size, parts), strict=True):
+                if size != part.bytes:
+                    state = "is missing" if size is None else f"has {size} bytes"
+                    raise LedgerError(
+                        f"{self.storage.url}/{part.path} {state}, but {part.bytes} bytes were committed; restore it, "
+                        "or delete its receipt in done/ and run again to compute its rows anew"
+                    )
+
+    def _size(self, part: Part) -> int | None:
+        try:
+            return self.storage.size(part.path)
+        except FileAbsent:
+            return None
+
+    def _other_digests(self) -> dict[str, FileDigest]:
+        paths = [path for path in _SINGLE_FILES if self.storage.exists(path)]
+        paths += [path for folder in _FOLDERS for path in self.storage.list(folder)]
+        return {path: file_digest(self.storage.read(path)) for path in paths}
+
+    def _parsed(self, path: str, parse: Callable[..., ParsedT]) -> ParsedT:
+        where = f"{self.storage.url}/{path}"
+        data = self.storage.read(path)
+        try:
+            return parse(data, where=where)
+        except ValueError as error:
+            raise LedgerError(
+                f"{where} cannot be understood ({error}); move it away or choose another --output"
+            ) from error
+
+
+def _parts(receipts: Sequence[Receipt]) -> list[Part]:
+    return [receipt.part for receipt in live(receipts) if receipt.part is not None]

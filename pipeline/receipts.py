@@ -1,0 +1,106 @@
+"""Receipts: what each committed part holds, which parts are live, and whose rows count where two overlap."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from mue_model.config import Config, parse_config
+from pipeline.canonical_json import canonical_json
+from pipeline.errors import PipelineError
+from pipeline.intervals import Range, is_canonical
+from pipeline.records import ShardCode, ShardState
+
+RECEIPT_VERSION = 1
+
+
+class LedgerError(PipelineError):
+    """The output folder does not hold what a job leaves there. The message names the file."""
+
+
+class Part(Config):
+    """One data file as it was committed."""
+
+    path: str
+    """Path inside the output folder."""
+    rows: int = Field(gt=0)
+    bytes: int = Field(gt=0)
+    sha256: str
+
+
+class ShardOutcome(Config):
+    """How the reading of a shard ended."""
+
+    state: ShardState
+    code: ShardCode | None = None
+    message: str | None = None
+
+
+class Receipt(Config):
+    """`Receipt` v1: written once, after its part, and never changed."""
+
+    schema_version: Literal[1] = 1
+    id: str
+    attempt: str
+    part: Part | None
+    """None where no row was committed: only shard totals, or everything belonged to another part."""
+    ranges: dict[str, tuple[Range, ...]]
+    """Per shard the ranges [start, stop) of row_in_shard that the part holds."""
+    totals: dict[str, int]
+    """Rows of each shard whose end was reached."""
+    shards: dict[str, ShardOutcome]
+    """Outcome of each shard whose end was reached."""
+    replaces: tuple[str, ...] = ()
+    """Paths of parts that no longer count."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.part is None) != (not self.ranges):
+            raise ValueError("a receipt has row ranges exactly if it has a part")
+        for shard_id, ranges in self.ranges.items():
+            if not ranges or not is_canonical(ranges):
+                raise ValueError(f"the row ranges of shard {shard_id} are not sorted and disjoint: {list(ranges)}")
+        if self.totals.keys() != self.shards.keys() or any(total < 0 for total in self.totals.values()):
+            raise ValueError("totals and shards must name the same shards, and no total is negative")
+        return self
+
+    def to_json(self) -> bytes:
+        """Return the bytes of the receipt's file."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    @classmethod
+    def from_json(cls, data: bytes, *, where: str) -> Receipt:
+        """Return the receipt in `data`, or raise `ValueError` saying what is wrong in `where`."""
+        return parse_config(cls, json.loads(data), where=where)
+
+
+def live(receipts: Iterable[Receipt]) -> list[Receipt]:
+    """Return the receipts whose part counts: it exists and no receipt replaces it."""
+    receipts = list(receipts)
+    replaced = {path for receipt in receipts for path in receipt.replaces}
+    return [receipt for receipt in receipts if receipt.part is not None and receipt.part.path not in replaced]
+
+
+def by_precedence(receipts: Sequence[Receipt]) -> list[Receipt]:
+    """Return `receipts` in the order that decides overlaps: the earlier one keeps a row.
+
+    The rule: the smallest receipt id in sort order keeps the row; a receipt that replaces another takes
+    that one's place. So a place never moves, and two processes that repair at once, each having seen other
+    receipts, cannot both give a row away to the other.
+    """
+    owner = {receipt.part.path: receipt for receipt in receipts if receipt.part is not None}
+    places: dict[str, tuple[str, ...]] = {}
+
+    def place(receipt: Receipt, above: tuple[str, ...] = ()) -> tuple[str, ...]:
+        if receipt.id in above:
+            raise LedgerError(f"receipts {', '.join(above)} replace each other in a circle; remove the foreign one")
+        if receipt.id not in places:
+            ancestors = [owner[path] for path in receipt.replaces if path in owner]
+            inherited = min((place(ancestor, (*above, receipt.id)) for ancestor in ancestors), default=())
+            places[receipt.id] = (*inherited, receipt.id)
+        return places[receipt.id]
+
+    return sorted(receipts, key=place)
