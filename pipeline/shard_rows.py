@@ -1,0 +1,195 @@
+"""Reads one shard into tables of `RAW_SCHEMA` that end with what became of the shard. Never raises for bad input.
+
+The same shard and the same `skip` always give the same tables, cut in the same places: a retried task repeats them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from pipeline.identity import uid_of
+from pipeline.raw_row import RawRow, RowBuilder
+from pipeline.records import RAW_SCHEMA, ErrorStage, RowStatus, ShardCode, ShardState
+from pipeline.row_grouping import RowGrouping, split_name
+from pipeline.shard_open import open_local_tar, open_shard, stored_bytes
+from pipeline.tar_reader import ShardError, TarMember, read_members
+
+Opener = Callable[[str], AbstractContextManager[BinaryIO]]
+"""Gives the tar stream of a URL; an opened binary file is one by itself."""
+
+
+def iter_tables(
+    url: str,
+    shard_id: str,
+    *,
+    suffixes: tuple[str, ...],
+    max_member_bytes: int,
+    skip: Sequence[tuple[int, int]] = (),
+    rows_per_table: int = 64,
+    bytes_per_table: int = 16 << 20,
+    open_stream: Opener | None = None,
+    expected_size: int | None = None,
+) -> Iterator[pa.Table]:
+    """Yield the shard's rows and, as the last row of the last table, one control row with its total and state.
+
+    Args:
+        url: Where the shard is; also its `shard_uri`.
+        shard_id: First part of every uid.
+        suffixes: Suffixes of the image member in order of preference, lower-case, without dots.
+        max_member_bytes: A larger image member gives a failed row.
+        skip: Ranges [start, stop) of rows that are read and counted but not emitted.
+        rows_per_table: Most rows of a table, the control row not counted.
+        bytes_per_table: Most bytes of a table's images and metadata, except where one row alone has more.
+        open_stream: Opens the URL instead of fsspec.
+        expected_size: Size in storage (fsspec is asked); if it differs, nothing is read and the shard is bad.
+    """
+    batch = _Batch(url, shard_id)
+    emitted = _NotSkipped(skip)
+    total = 0
+    broken: ShardError | None = None
+    try:
+        with ExitStack() as stack:
+            for row in _rows(_opened(stack, url, open_stream, expected_size), suffixes, max_member_bytes):
+                if emitted.has(total):
+                    if len(batch) and batch.n_bytes + row.n_bytes > bytes_per_table:
+                        yield batch.take()
+                    batch.add(total, row)
+                    if len(batch) >= rows_per_table or batch.n_bytes >= bytes_per_table:
+                        yield batch.take()
+                total += 1
+    except ShardError as error:
+        broken = error
+    batch.add_control(total, broken)
+    yield batch.take()
+
+
+def count_rows(url: str) -> int | None:
+    """Return the number of rows of a whole, local, uncompressed tar by reading headers only; None for any other."""
+    try:
+        stream = open_local_tar(url)
+        if stream is None:
+            return None
+        with stream:
+            grouping = RowGrouping()
+            members = read_members(stream, max_member_bytes=0, seek=True)
+            return sum(grouping.begins_row(*parts) for member in members if (parts := split_name(member.name)))
+    except (ShardError, OSError, ValueError, ImportError):
+        return None
+
+
+def _opened(stack: ExitStack, url: str, open_stream: Opener | None, expected_size: int | None) -> BinaryIO:
+    try:
+        found = expected_size if expected_size is None else stored_bytes(url)
+        if found is None or found == expected_size:
+            return stack.enter_context((open_stream or open_shard)(url))
+    except MemoryError:
+        raise
+    except Exception as error:  # storage backends raise classes of their own; the control row reports it
+        raise ShardError(ShardCode.UNREADABLE, f"cannot open the shard: {type(error).__name__}: {error}") from error
+    raise ShardError(ShardCode.CHANGED, f"the shard has {found} bytes, but {expected_size} when it was planned")
+
+
+def _rows(stream: BinaryIO, suffixes: Sequence[str], max_member_bytes: int) -> Iterator[RawRow]:
+    grouping = RowGrouping()
+    builder: RowBuilder | None = None
+    try:
+        for member, read_ms in _timed(read_members(stream, max_member_bytes=max_member_bytes)):
+            parts = split_name(member.name)
+            if parts is None:
+                continue
+            if grouping.begins_row(*parts):
+                if builder is not None:
+                    yield builder.finish()
+                builder = RowBuilder(parts[0], suffixes)
+            assert builder is not None  # the first member always begins a row
+            builder.add(parts[1], member, read_ms)
+    except ShardError as error:
+        if builder is None:
+            raise
+        if error.code is ShardCode.UNREADABLE:
+            # Storage may give the whole row at the next attempt: nothing of it is committed now.
+            message = f"{error.message}; row {builder.key[:200]!r} was open and is not counted"
+            raise ShardError(error.code, message) from error
+        yield builder.finish(shard_broke=True)
+        raise
+    if builder is not None:
+        yield builder.finish()
+
+
+def _timed(members: Iterator[TarMember]) -> Iterator[tuple[TarMember, float]]:
+    while True:
+        started = time.perf_counter()
+        member = next(members, None)
+        if member is None:
+            return
+        yield member, (time.perf_counter() - started) * 1e3
+
+
+class _NotSkipped:
+    """Tells for growing row numbers which are in none of the ranges."""
+
+    def __init__(self, ranges: Sequence[tuple[int, int]]) -> None:
+        self._ranges = sorted(ranges, reverse=True)
+
+    def has(self, row: int) -> bool:
+        while self._ranges and self._ranges[-1][1] <= row:
+            self._ranges.pop()
+        return not self._ranges or row < self._ranges[-1][0]
+
+
+class _Batch:
+    """The rows of the table that is being filled."""
+
+    def __init__(self, url: str, shard_id: str) -> None:
+        self._shard = {"shard_id": shard_id, "shard_uri": url}
+        self._rows: list[dict[str, Any]] = []
+        self.n_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, row_in_shard: int, row: RawRow) -> None:
+        failed = row.error_code is not None
+        self._rows.append(
+            self._shard
+            | {
+                "uid": uid_of(self._shard["shard_id"], row_in_shard),
+                "key": row.key,
+                "row_in_shard": row_in_shard,
+                "query": 0,
+                "image": row.image,
+                "image_suffix": row.image_suffix,
+                "member_offset": row.member_offset,
+                "meta_json": row.meta_json,
+                "read_ms": row.read_ms,
+                "status": RowStatus.FAILED if failed else RowStatus.OK,
+                "error_stage": ErrorStage.READ if failed else None,
+                "error_code": row.error_code,
+                "error_message": row.error_message,
+            }
+        )
+        self.n_bytes += row.n_bytes
+
+    def add_control(self, total: int, broken: ShardError | None) -> None:
+        self._rows.append(
+            self._shard
+            | {
+                "shard_total": total,
+                "shard_state": ShardState.DONE if broken is None else ShardState.BAD,
+                "shard_code": None if broken is None else broken.code,
+                # An operating system's message may quote a path that is not UTF-8.
+                "shard_message": None
+                if broken is None
+                else broken.message.encode("utf-8", "backslashreplace").decode(),
+            }
+        )
+
+    def take(self) -> pa.Table:
+        """Return the rows as a table and forget them."""
+        rows, self._rows, self.n_bytes = self._rows, [], 0
+        return pa.Table.from_pylist(rows, schema=RAW_SCHEMA)

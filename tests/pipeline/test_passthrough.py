@@ -1,0 +1,91 @@
+"""meta_json is bounded, valid JSON and valid UTF-8, whatever the members hold."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.passthrough import META_LIMIT_BYTES, Passthrough
+
+
+def strict(text: str) -> dict[str, Any]:
+    """Parse JSON, refusing NaN, infinities and repeated names."""
+
+    def refuse(value: object) -> None:
+        raise AssertionError(value)
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        assert len({name for name, _ in pairs}) == len(pairs)
+        return dict(pairs)
+
+    text.encode("utf-8")
+    parsed: dict[str, Any] = json.loads(text, parse_constant=refuse, object_pairs_hook=once)
+    return parsed
+
+
+def meta(**members: bytes) -> dict[str, Any]:
+    passthrough = Passthrough()
+    for suffix, data in members.items():
+        passthrough.add(suffix, data)
+    return strict(passthrough.to_json("jpg", 7))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "data", "value"),
+    [
+        ("txt", "zwei Köche\n".encode(), "zwei Köche\n"),
+        ("txt", b"caf\xe9", "caf\\xe9"),
+        ("txt", b"\xef\xbb\xbfmark", "mark"),
+        ("txt", b"", ""),
+        ("cls", b"3", "3"),
+        ("cls", b"\x03\x00", {"bytes": 2}),
+        ("npy", b"\x93NUMPY", {"bytes": 6}),
+        ("json", b'{"a": [1, 2.5, null], "b": "\xc3\xbc"}', {"a": [1, 2.5, None], "b": "ü"}),
+        ("json", b"\xef\xbb\xbf[1]", [1]),
+        ("info.json", b"[1]", [1]),
+        ("json", b"{broken", "{broken"),
+        ("json", b"", ""),
+        ("json", b"null", None),
+        ("json", b"[NaN, -Infinity, 1e999]", ["NaN", "-Infinity", "1e999"]),
+        ("json", b'"\\ud800x\\ud83d\\ude00"', "\ufffdx\U0001f600"),
+        ("json", b"9" * 5000, "9" * 5000),
+        ("json", b"[" * 20000, "[" * 20000),
+        ("json", b"[" * 20000 + b"]" * 20000, "[" * 20000 + "]" * 20000),
+    ],
+    ids=range(18),
+)
+def test_values(suffix: str, data: bytes, value: object) -> None:
+    assert meta(**{suffix: data}) == {"image_suffix": "jpg", "offset": 7, suffix: value}
+
+
+def test_large_values_are_replaced_and_small_ones_after_them_kept() -> None:
+    found = meta(txt=b"x" * (META_LIMIT_BYTES + 1), json=b"[1]")
+    assert found["txt"] == {"omitted_bytes": META_LIMIT_BYTES + 1}
+    assert found["json"] == [1]
+    # Escapes and other encodings count as they are written, not as they were read.
+    assert meta(txt=b"\n" * 40000)["txt"] == {"omitted_bytes": 40000}
+
+
+def test_very_many_members_stay_within_the_limit() -> None:
+    passthrough = Passthrough()
+    for i in range(20000):
+        passthrough.add(f"{i}.txt", b"x" * 10)
+    text = passthrough.to_json(None, 0)
+    assert len(text.encode()) < 2 * META_LIMIT_BYTES
+    found = strict(text)
+    assert found["omitted_members"] + len(found) - 3 == 20000
+
+
+def test_our_own_names_are_not_overwritten() -> None:
+    found = meta(offset=b"1", image_suffix=b"2", omitted_members=b"3")
+    assert found == {"image_suffix": "jpg", "offset": 7, ".offset": "1", ".image_suffix": "2", ".omitted_members": "3"}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(st.sampled_from(["txt", "json", "cls", "offset", ".offset", '"', ""]), st.binary(max_size=40)))
+def test_any_bytes_give_valid_json(members: dict[str, bytes]) -> None:
+    assert len(meta(**members)) == len(members) + 2
