@@ -8,6 +8,7 @@ at full size: Pillow's draft mode is quicker for large ones, but shrinks with an
 from __future__ import annotations
 
 import io
+import logging
 import re
 import warnings
 from typing import Any, Literal
@@ -53,6 +54,9 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Pillow also logs what it finds odd in a file; without any handler Python would print it to stderr.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
 _BYTE_OF_UINT16 = ((np.arange(65_536, dtype=np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8)
 
 
@@ -164,20 +168,30 @@ def _greyscale_8bit(image: Image.Image) -> Image.Image:
     values: np.ndarray[Any, Any] = np.asarray(image)
     if values.dtype.itemsize == 2:
         return Image.fromarray(_BYTE_OF_UINT16[values])
-    finite = np.isfinite(values)
-    low = float(np.min(values, where=finite, initial=np.inf))
-    high = float(np.max(values, where=finite, initial=-np.inf))
+    low, high = _finite_range(values)
     whites = (65_535.0,) if image.mode == "I" else (1.0, 255.0)
     fitting = [white for white in whites if low >= 0 and high <= white]
     if fitting:
         low, high = 0.0, fitting[0]
     scale = 255 / (high - low) if high > low else 0.0
-    result = np.zeros(values.shape, np.uint8)
-    if low <= high:
-        for source, target in zip(values, result, strict=True):  # by rows: float64 copies of a row, not of the image
-            known = np.nan_to_num(source.astype(np.float64), nan=low, posinf=high, neginf=low)
-            target[:] = np.clip(np.rint((known - low) * scale), 0, 255)
+    result = np.empty(values.shape, np.uint8)
+    for source, target in zip(values, result, strict=True):  # by rows: float64 copies of a row, not of the image
+        with np.errstate(invalid="ignore"):  # a signalling NaN
+            wide = source.astype(np.float64)
+        known = np.nan_to_num(wide, nan=low, posinf=high, neginf=low)
+        target[:] = np.clip(np.rint((known - low) * scale), 0, 255)
     return Image.fromarray(result)
+
+
+def _finite_range(values: np.ndarray) -> tuple[float, float]:
+    """Return the least and the greatest finite value; infinity and minus infinity where there is none."""
+    if values.dtype.kind != "f":
+        return float(values.min()), float(values.max())
+    finite = np.isfinite(values)
+    return (
+        float(np.min(values, where=finite, initial=np.inf)),
+        float(np.max(values, where=finite, initial=-np.inf)),
+    )
 
 
 def _ignore_pillow_warnings() -> None:
