@@ -81,8 +81,6 @@ class ModelConfig(Config):
     streams: Streams = "joint"
     """`decomposed`: image and text attend only to themselves and exit separately. `joint`: one stream."""
     quirks: Quirks = Quirks()
-    image_size: int = Field(default=480, gt=0, multiple_of=16)
-    """Side S in pixels to which images are resized; a multiple of the stem's stride."""
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
@@ -120,6 +118,19 @@ class ExitConfig(Config):
     """How the decoder threshold changes over the steps."""
     kv_policy: KvPolicy = "propagate"
     """Keys and values of skipped decoder layers: `propagate` projects the exit state, `holes` leaves them out."""
+
+    def per_layer(self, model: ModelConfig) -> dict[str, tuple[float, ...]]:
+        """Return each stage's thresholds, one per layer of `model`; raise `ConfigError` for a wrong number."""
+        encoder, decoder = model.encoder_layers, model.decoder_layers
+        depths = {"image": encoder, "text": encoder, "joint": encoder, "decoder": decoder}
+        thresholds = {}
+        for stage, depth in depths.items():
+            value: Thresholds = getattr(self, stage)
+            values = value if isinstance(value, tuple) else (value,) * depth
+            if len(values) != depth:
+                raise ConfigError(f"exits.{stage} has {len(values)} thresholds, but the model has {depth} layers there")
+            thresholds[stage] = values
+        return thresholds
 
 
 class GenerationConfig(Config):

@@ -50,9 +50,9 @@ def alternatives(annotation: Any) -> list[Any]:
     return [annotation]
 
 
-def unknown_key(key: str, known: Sequence[str]) -> str:
-    """Return the reason why `key` is refused, with the nearest of the `known` keys."""
-    return "unknown key" + (_nearest(key, known) or f", known keys here: {', '.join(known) or 'none'}")
+def unknown_key(key: str, known: Sequence[str], *, kind: str = "key") -> str:
+    """Return the reason why `key` is refused, with the nearest of the `known` ones."""
+    return f"unknown {kind}" + (_nearest(key, known) or f", known {kind}s here: {', '.join(known) or 'none'}")
 
 
 def expected(annotation: Any) -> str:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mue_model.config import ConfigError, ExitConfig, ModelConfig, ScheduleName, Thresholds
+from mue_model.config import ExitConfig, ModelConfig, ScheduleName
 
 Stage = Literal["image", "text", "joint", "decoder"]
 
@@ -30,9 +30,7 @@ class ExitPolicy(Protocol):
         """Whether `decide` can say yes here; where it cannot, it is not asked and no check is counted."""
         ...
 
-    def decide(
-        self, stage: Stage, layer: int, step: int, uids: Sequence[str], before: Tensor, after: Tensor
-    ) -> Tensor:
+    def decide(self, stage: Stage, layer: int, step: int, uids: Sequence[str], before: Tensor, after: Tensor) -> Tensor:
         """Return bool [G], true where the row exits, given its states [G, T, C] before and after `layer`.
 
         `layer` is 0-based; `step` is the 0-based decoding step, 0 in the encoder.
@@ -49,9 +47,7 @@ class NeverExit:
         """Return false: nothing is ever checked."""
         return False
 
-    def decide(
-        self, stage: Stage, layer: int, step: int, uids: Sequence[str], before: Tensor, after: Tensor
-    ) -> Tensor:
+    def decide(self, stage: Stage, layer: int, step: int, uids: Sequence[str], before: Tensor, after: Tensor) -> Tensor:
         """Return false for every row."""
         return torch.zeros(len(uids), dtype=torch.bool, device=after.device)
 
@@ -130,13 +126,7 @@ class CosineExit:
     @classmethod
     def from_config(cls, exits: ExitConfig, model: ModelConfig, max_tokens: int) -> CosineExit:
         """Build the policy of `exits` for `model`; raises `ConfigError` for a wrong number of thresholds."""
-        depths: dict[Stage, int] = {
-            "image": model.encoder_layers,
-            "text": model.encoder_layers,
-            "joint": model.encoder_layers,
-            "decoder": model.decoder_layers,
-        }
-        thresholds = {stage: _per_layer(getattr(exits, stage), depth, stage) for stage, depth in depths.items()}
+        thresholds = {cast(Stage, stage): values for stage, values in exits.per_layer(model).items()}
         return cls(thresholds, make_schedule(exits.schedule, max_tokens))
 
     def threshold(self, stage: Stage, layer: int, step: int) -> float:
@@ -148,20 +138,9 @@ class CosineExit:
         """Return whether the threshold is below 1: a rounded cosine can exceed 1, so 1 must mean never."""
         return self.threshold(stage, layer, step) < 1
 
-    def decide(
-        self, stage: Stage, layer: int, step: int, uids: Sequence[str], before: Tensor, after: Tensor
-    ) -> Tensor:
+    def decide(self, stage: Stage, layer: int, step: int, uids: Sequence[str], before: Tensor, after: Tensor) -> Tensor:
         """Return where the similarity strictly exceeds the threshold."""
         return row_similarity(before, after) > self.threshold(stage, layer, step)
-
-
-def _per_layer(value: Thresholds, depth: int, stage: Stage) -> tuple[float, ...]:
-    """One threshold per layer."""
-    if isinstance(value, (int, float)):
-        return (float(value),) * depth
-    if len(value) != depth:
-        raise ConfigError(f"exits.{stage} has {len(value)} thresholds, but the model has {depth} layers there")
-    return value
 
 
 @dataclass(frozen=True)
@@ -191,9 +170,7 @@ class ScriptedExit:
         """Return true: the script decides everywhere."""
         return True
 
-    def decide(
-        self, stage: Stage, layer: int, step: int, uids: Sequence[str], before: Tensor, after: Tensor
-    ) -> Tensor:
+    def decide(self, stage: Stage, layer: int, step: int, uids: Sequence[str], before: Tensor, after: Tensor) -> Tensor:
         """Return where the script says that this layer is the last."""
         leaves = [layer + 1 >= self._layers_run(uid, stage, step) for uid in uids]
         return torch.tensor(leaves, device=after.device)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mue_model.grid import grid_of
 from mue_model.model import MueModel
-from mue_model.stem import grid_of
 
 
 @dataclass(frozen=True)

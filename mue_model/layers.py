@@ -10,6 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+KeysValues = tuple[Tensor, Tensor]
+"""Keys and values, each [G, H, T, D]."""
+
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
     """Softmax attention by explicit products, so that a FLOP counter sees it.
@@ -43,7 +46,7 @@ class Attention(nn.Module):
         """[G, T, C] -> [G, H, T, D]."""
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
-    def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def keys_values(self, x: Tensor) -> KeysValues:
         """Project `x` [G, T, C] to keys and values, each [G, H, T, D]."""
         return self._split(self.k_proj(x)), self._split(self.v_proj(x))
 
@@ -99,19 +102,24 @@ class DecoderLayer(FeedForward):
         self.cross_attn_layer_norm = nn.LayerNorm(width)
         self.cross_attn_mid_layer_norm = nn.LayerNorm(width)
 
-    def self_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def self_keys_values(self, x: Tensor) -> KeysValues:
         """Keys and values [G, H, T, D] of the residual stream `x` [G, T, C] that enters this layer.
 
         For a token that skipped this layer, `x` is its exit state (CALM's state propagation, arXiv 2207.07061).
         """
         return self.self_attn.keys_values(self.self_attn_layer_norm(x))
 
-    def cross_keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+    def cross_keys_values(self, memory: Tensor) -> KeysValues:
         """Keys and values [G, H, M, D] of the encoder's `memory` [G, M, C]."""
         return self.cross_attn.keys_values(memory)
 
     def forward(
-        self, x: Tensor, self_kv: tuple[Tensor, Tensor], self_bias: Tensor, cross_kv: tuple[Tensor, Tensor], cross_bias: Tensor
+        self,
+        x: Tensor,
+        self_kv: KeysValues,
+        self_bias: Tensor,
+        cross_kv: KeysValues,
+        cross_bias: Tensor,
     ) -> Tensor:
         """`x` [G, T, C], whose own keys and values are in `self_kv`; biases broadcast to [G, H, T, K]."""
         x = x + self.self_attn_mid_layer_norm(self.self_attn(self.self_attn_layer_norm(x), *self_kv, self_bias))

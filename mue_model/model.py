@@ -187,6 +187,7 @@ def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     with torch.device("meta"):
         model = MueModel(config)
     return {
-        name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if not name.endswith("num_batches_tracked")
+        name: tuple(tensor.shape)
+        for name, tensor in model.state_dict().items()
+        if not name.endswith("num_batches_tracked")
     }
-

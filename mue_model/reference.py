@@ -16,9 +16,9 @@ from torch import Tensor
 from mue_model.config import GenerationConfig, KvPolicy
 from mue_model.decoding import greedy_tokens
 from mue_model.exits import ExitPolicy, Stage
+from mue_model.grid import grid_of
 from mue_model.model import MueModel
 from mue_model.rows import ExitTrace, FinishReason, RowInput, RowResult
-from mue_model.stem import grid_of
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,9 @@ def encode(model: MueModel, image: Tensor, ids: Tensor, policy: ExitPolicy, uid:
         depths, both_checks = (depth, depth), (checks, 0)
     else:
         image_state, p, p_checks = _run_stream(model, image_state, image_positions, "image", policy, uid, grid, 0)
-        text_state, q, q_checks = _run_stream(model, text_state, text_positions, "text", policy, uid, None, ids.shape[1])
+        text_state, q, q_checks = _run_stream(
+            model, text_state, text_positions, "text", policy, uid, None, ids.shape[1]
+        )
         state = torch.cat([image_state, text_state], dim=1)
         depths, both_checks = (p, q), (p_checks, q_checks)
     memory = encoder.layer_norm(state)
@@ -224,6 +226,10 @@ def decode_sequence(
         before, state = state, module(state, module.self_keys_values(state), bias, cross, cross_bias)
         states.append(state)
         last = layer + 1 == model.config.decoder_layers
-        if not last and policy.may_exit("decoder", layer, 0) and bool(policy.decide("decoder", layer, 0, [uid], before, state)):
+        if (
+            not last
+            and policy.may_exit("decoder", layer, 0)
+            and bool(policy.decide("decoder", layer, 0, [uid], before, state))
+        ):
             break
     return states, len(states)

@@ -9,8 +9,6 @@ import torch
 from torch import Tensor, nn
 
 EXPANSION = 4
-STRIDE = 16
-"""Pixels per image token, in both directions."""
 
 
 class Bottleneck(nn.Module):
@@ -47,6 +45,7 @@ class Stem(nn.Module):
         self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.stages = [f"layer{stage + 1}" for stage in range(len(blocks))]
         channels = width
         for stage, count in enumerate(blocks):
             stage_width = width * 2**stage
@@ -55,16 +54,12 @@ class Stem(nn.Module):
                 stride = 2 if stage > 0 and block == 0 else 1
                 layers.append(Bottleneck(channels, stage_width, stride))
                 channels = stage_width * EXPANSION
-            self.add_module(f"layer{stage + 1}", nn.Sequential(*layers))
+            self.add_module(self.stages[stage], nn.Sequential(*layers))
         self.out_channels = channels
 
     def forward(self, images: Tensor) -> Tensor:
         """[N, 3, H, W], normalised -> [N, P, out_channels] with P = ceil(H / 16) * ceil(W / 16), row by row."""
         x = self.maxpool(torch.relu(self.bn1(self.conv1(images))))
-        x = self.layer3(self.layer2(self.layer1(x)))
+        for stage in self.stages:
+            x = getattr(self, stage)(x)
         return x.flatten(2).transpose(1, 2)
-
-
-def grid_of(height: int, width: int) -> tuple[int, int]:
-    """Return the image-token grid (rows, columns) of an image of `height` x `width` pixels."""
-    return -(-height // STRIDE), -(-width // STRIDE)

@@ -12,9 +12,9 @@ from mue_model.engine.decode import BatchDecoder, DecodedRow
 from mue_model.engine.encode import EncodedBatch, PromptCache, encode_rows
 from mue_model.engine.tables import Geometry, TableStore
 from mue_model.exits import ExitPolicy
+from mue_model.grid import grid_of
 from mue_model.model import MueModel
 from mue_model.rows import ExitTrace, RowError, RowInput, RowResult
-from mue_model.stem import grid_of
 
 
 def geometry_of(row: RowInput) -> Geometry:
@@ -45,9 +45,7 @@ class BatchRunner:
         spent_before = self._tables.flops_spent
         tables = self._tables.get(geometry)
         tables_flops = self._tables.flops_spent - spent_before
-        encoded = encode_rows(
-            self.model, rows, geometry, tables, self._prompts, self.exit_policy, self.batch_policy
-        )
+        encoded = encode_rows(self.model, rows, geometry, tables, self._prompts, self.exit_policy, self.batch_policy)
         decoder = BatchDecoder(
             self.model,
             encoded.memory,
@@ -101,9 +99,7 @@ class BatchRunner:
         )
 
 
-def _padding_flops(
-    config: ModelConfig, geometry: Geometry, encoded: EncodedBatch, row: DecodedRow, number: int
-) -> int:
+def _padding_flops(config: ModelConfig, geometry: Geometry, encoded: EncodedBatch, row: DecodedRow, number: int) -> int:
     """FLOPs of layers that ran with the row in the batch after the row had exited (wait_all)."""
     image_tokens = geometry.memory if encoded.text is encoded.image else geometry.patches
     padding = encoded.image.extra_layers(number) * costs.encoder_layer_flops(config, image_tokens)

@@ -80,7 +80,9 @@ class BatchDecoder:
             self._run_layers(step, active, state)
             logits = self.model.logits(self.exit_states[self._index(active), step][:, None])[:, 0]
             self._take_tokens(active, logits)
-            active = np.array([row for row in active if not self.rows[row].stopped and self.rows[row].finite], dtype=int)
+            active = np.array(
+                [row for row in active if not self.rows[row].stopped and self.rows[row].finite], dtype=int
+            )
             if not len(active):
                 break
         return self.rows

@@ -72,7 +72,7 @@ def settle(
         if layer + 1 == depth or not exit_policy.may_exit(stage, layer, 0):
             continue
         checks[running[waiting[running]]] += 1
-        decided = exit_policy.decide(stage, layer, 0, [uids[row] for row in running], before, state).cpu().numpy()
+        decided = exit_policy.decide(stage, layer, 0, [uids[int(row)] for row in running], before, state).cpu().numpy()
         leaves = decided & waiting[running]
         if not leaves.any():
             continue

@@ -1,0 +1,49 @@
+"""What is left to read: unfinished shards, and bad ones that deserve a second reading."""
+
+from __future__ import annotations
+
+from pipeline.ledger import Ledger
+from pipeline.plan import Plan, PlannedShard
+from pipeline.records import ShardState
+from pipeline.shard_read import ShardRead
+
+BAD_SHARD_ATTEMPTS = 2
+"""A shard that cannot be read whole is read once more before it is given up."""
+
+
+def unfinished_reads(plan: Plan, ledger: Ledger) -> list[ShardRead]:
+    """Return the shards that are not finished, each with the rows that need not be done again."""
+    skips = ledger.progress().unfinished(plan)
+    return [_read(shard, tuple(skips[shard.shard_id])) for shard in plan.shards if shard.shard_id in skips]
+
+
+def bad_shards(plan: Plan, ledger: Ledger) -> list[PlannedShard]:
+    """Return the shards whose reading ended badly."""
+    progress = ledger.progress()
+    outcomes = [(shard, progress.of(shard.shard_id).outcome) for shard in plan.shards]
+    return [shard for shard, outcome in outcomes if outcome is not None and outcome.state is ShardState.BAD]
+
+
+def second_reads(plan: Plan, ledger: Ledger) -> list[ShardRead]:
+    """Return the bad shards that were not given up yet: storage may have failed for a moment."""
+    given_up = {failure.shard_id for failure in ledger.failure_entries()}
+    progress = ledger.progress()
+    return [
+        _read(shard, progress.of(shard.shard_id).done)
+        for shard in bad_shards(plan, ledger)
+        if shard.shard_id not in given_up
+    ]
+
+
+def give_up_bad_shards(plan: Plan, ledger: Ledger) -> None:
+    """Write the failure entry of every shard that is still bad."""
+    progress = ledger.progress()
+    for shard in bad_shards(plan, ledger):
+        outcome = progress.of(shard.shard_id).outcome
+        if outcome is not None and outcome.code is not None:
+            message = outcome.message or ""
+            ledger.write_failure_entry(shard.shard_id, outcome.code, message, shard.url, BAD_SHARD_ATTEMPTS)
+
+
+def _read(shard: PlannedShard, skip: tuple[tuple[int, int], ...]) -> ShardRead:
+    return ShardRead(shard_id=shard.shard_id, url=shard.url, size=shard.size, skip=skip)

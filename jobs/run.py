@@ -1,0 +1,147 @@
+"""`mue run`: plan or resume, run what is missing, prove that every row is committed once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from cluster.local import local_layout
+from jobs.failure_budget import over_budget
+from jobs.interrupts import Interrupted, sigterm_interrupts
+from jobs.job_folder import row_total
+from jobs.machine import this_machine
+from jobs.pending import give_up_bad_shards, second_reads, unfinished_reads
+from jobs.planning import PreparedJob, prepare
+from jobs.progress import ProgressView
+from jobs.run_record import RunRecord
+from pipeline.exit_codes import ExitCode
+from pipeline.ledger import MANIFEST, Ledger
+from pipeline.plan import Plan
+from pipeline.shard_read import ShardRead
+from pipeline.spec import JobSpec
+from pipeline.storage import Storage
+
+logger = logging.getLogger(__name__)
+
+SEGMENT_SHARDS = 1000
+"""Shards of one Dataset."""
+POLL_S = 1.0
+"""How often the receipts are looked at for the progress display."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOutcome:
+    """How a run ended."""
+
+    exit_code: ExitCode
+    reason: str = ""
+    """Why, where the exit code is not 0."""
+    shards_opened: int = 0
+
+
+def run_job(spec: JobSpec, *, progress: ProgressView) -> JobOutcome:
+    """Run the job to its end, or raise what stopped it; the same call again resumes.
+
+    What is committed stays committed however this ends. A finished job returns at once and opens no shard.
+    """
+    job = prepare(spec)
+    ledger = Ledger(Storage.open(spec.output.url))
+    plan = ledger.adopt_plan(job.plan)
+    if ledger.storage.exists(MANIFEST) and not ledger.progress().unfinished(plan):
+        logger.info("every row is committed already: no shard is opened")
+        _show(progress, plan, ledger)
+        return _judged(spec, plan, ledger, shards_opened=0)
+    record = RunRecord(ledger, spec)
+    try:
+        with sigterm_interrupts(), _shown(progress, plan, ledger):
+            opened = _run_missing(job, plan, ledger, record.attempt)
+        outcome = _judged(spec, plan, ledger, shards_opened=opened)
+        record.end(outcome.exit_code)
+        ledger.finalize(plan)
+    except KeyboardInterrupt:
+        outcome = JobOutcome(exit_code=ExitCode.SIGINT, reason="stopped by SIGINT; the same command resumes")
+        record.end(outcome.exit_code)
+    except Interrupted:
+        outcome = JobOutcome(exit_code=ExitCode.INTERRUPTED, reason="stopped by SIGTERM; the same command resumes")
+        record.end(outcome.exit_code)
+    except BaseException:
+        record.end(ExitCode.FAILURE)
+        raise
+    return outcome
+
+
+def _judged(spec: JobSpec, plan: Plan, ledger: Ledger, *, shards_opened: int) -> JobOutcome:
+    reason = over_budget(spec.failures, plan, ledger)
+    exit_code = ExitCode.FAILURE_BUDGET if reason else ExitCode.OK
+    return JobOutcome(exit_code=exit_code, reason=reason or "", shards_opened=shards_opened)
+
+
+def _run_missing(job: PreparedJob, plan: Plan, ledger: Ledger, attempt: str) -> int:
+    """Run every unfinished shard, then read the bad ones once more; returns how often a shard was opened."""
+    reads = unfinished_reads(plan, ledger)
+    if not reads and not second_reads(plan, ledger):
+        return 0
+    # Ray is imported only when there is something to run.
+    from jobs.ray_session import ray_session
+    from pipeline.build import Segment, run_segment
+
+    machine = this_machine()
+    layout = local_layout(machine.cores, memory_gib=machine.memory_gib)
+    spec = _with_threads(job.spec, layout.torch_threads)
+
+    def run(number: int, reads: list[ShardRead]) -> None:
+        segment = Segment(number=number, attempt=attempt, reads=reads, fingerprint=plan.fingerprint)
+        run_segment(spec, segment, job.facts, job.exits)
+
+    with ray_session(num_cpus=layout.ray_num_cpus):
+        starts = range(0, len(reads), SEGMENT_SHARDS)
+        for number, start in enumerate(starts):
+            run(number, reads[start : start + SEGMENT_SHARDS])
+        again = second_reads(plan, ledger)
+        if again:
+            logger.warning("%d shards could not be read whole and are read once more", len(again))
+            run(len(starts), again)
+    give_up_bad_shards(plan, ledger)
+    return len(reads) + len(again)
+
+
+def _with_threads(spec: JobSpec, threads: int) -> JobSpec:
+    """Give an actor on a CPU the machine's cores, which Ray would otherwise cut to its scheduling token."""
+    if spec.engine.threads:
+        return spec
+    return spec.model_copy(update={"engine": spec.engine.model_copy(update={"threads": threads})})
+
+
+@contextmanager
+def _shown(progress: ProgressView, plan: Plan, ledger: Ledger) -> Iterator[None]:
+    """Keep the progress display up to date with the receipts while the block runs."""
+    done = threading.Event()
+
+    def poll() -> None:
+        while not done.wait(POLL_S):
+            _show(progress, plan, ledger)
+
+    thread = threading.Thread(target=poll, name="mue-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        _show(progress, plan, ledger)
+
+
+def _show(progress: ProgressView, plan: Plan, ledger: Ledger) -> None:
+    committed = ledger.progress()
+    total = row_total(plan, committed)
+    progress.update(
+        rows_done=committed.rows_committed,
+        rows_total=total.rows,
+        estimated=total.estimated,
+        failed=committed.rows_failed,
+        shards_done=len(plan.shards) - len(committed.unfinished(plan)),
+        shards_total=len(plan.shards),
+    )

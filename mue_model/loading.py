@@ -1,0 +1,42 @@
+"""From a model's name to a model that answers: the one place that knows the seeded model and model folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from mue_model.checkpoint import build_model, load_weights
+from mue_model.config import EngineConfig, ExitConfig, GenerationConfig
+from mue_model.engine.batch import BatchRunner
+from mue_model.engine.engine import Engine
+from mue_model.exits import CosineExit
+from mue_model.model import MueModel, parameter_shapes
+from mue_model.model_folder import ModelFacts
+from mue_model.seeded import SEEDED_NAME, seeded_array
+
+
+def load_model(facts: ModelFacts, *, device: str = "cpu", dtype: str = "float32") -> MueModel:
+    """Return the model of `facts` on `device` ("auto": CUDA where there is one)."""
+    if facts.name == SEEDED_NAME:
+        shapes = parameter_shapes(facts.config)
+        tensors = {name: torch.from_numpy(seeded_array(name, shape)) for name, shape in shapes.items()}
+    else:
+        tensors = load_weights(Path(facts.name), facts.config)
+    return build_model(facts.config, tensors).to(device=pick_device(device), dtype=getattr(torch, dtype))
+
+
+def pick_device(device: str) -> torch.device:
+    """Return the torch device called `device`; "auto" is CUDA where there is one, else the CPU."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device)
+
+
+def build_engine(facts: ModelFacts, exits: ExitConfig, generation: GenerationConfig, config: EngineConfig) -> Engine:
+    """Load the model and start an engine on it that answers with texts."""
+    model = load_model(facts, device=config.device, dtype=config.dtype)
+    policy = CosineExit.from_config(exits, facts.config, generation.max_tokens)
+    runner = BatchRunner(model, policy, generation, exits.kv_policy, config.policy)
+    tokenizer = facts.processor.tokenizer
+    return Engine(runner, config, lambda tokens: tokenizer.decode(tokens).strip())

@@ -1,0 +1,112 @@
+"""The chain, from shards to receipts: read -> decode -> model -> commit."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import ray
+from ray.data import ActorPoolStrategy, DataContext, Dataset, TaskPoolStrategy
+
+from mue_model.config import ExitConfig
+from mue_model.model_folder import ModelFacts
+from pipeline.actor import ModelActor
+from pipeline.preprocess import DecodeRows
+from pipeline.shard_read import ShardRead
+from pipeline.sinks import LedgerSink
+from pipeline.sources import ShardSource
+from pipeline.spec import ActorsConfig, JobSpec
+
+READ_CPUS = 0.25
+DECODE_CPUS = 0.5
+WRITE_CPUS = 0.25
+"""Scheduling tokens. Each differs from its neighbour's, or Ray fuses the stages on one kind of machine only."""
+
+TARGET_BLOCK_BYTES = 16 << 20
+NO_PROGRESS_TIMEOUT_S = 600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """What one Dataset works on: some shards of a job, in one attempt."""
+
+    number: int
+    attempt: str
+    reads: Sequence[ShardRead]
+    fingerprint: str
+
+
+def run_segment(spec: JobSpec, segment: Segment, facts: ModelFacts, exits: ExitConfig) -> None:
+    """Read, answer and commit the segment's rows; returns when every one of them is committed."""
+    build(spec, segment, facts, exits).write_datasink(
+        LedgerSink(
+            spec.output.url,
+            fingerprint=segment.fingerprint,
+            attempt=segment.attempt,
+            segment=segment.number,
+            rows_per_part=spec.output.rows_per_part,
+        ),
+        ray_remote_args={"num_cpus": WRITE_CPUS},
+    )
+
+
+def build(spec: JobSpec, segment: Segment, facts: ModelFacts, exits: ExitConfig) -> Dataset:
+    """Return the segment's rows as a lazy Dataset of `COMMIT_SCHEMA` tables."""
+    _set_context()
+    processor = replace(facts.processor, max_pixels=spec.inputs.max_pixels)
+    decode = DecodeRows.from_processor(processor, task=spec.task, min_side=spec.filters.min_side)
+    rows = ray.data.read_datasource(
+        ShardSource(segment.reads, spec.inputs), override_num_blocks=len(segment.reads), num_cpus=READ_CPUS
+    )
+    decoded = rows.map_batches(
+        decode,
+        batch_format="pyarrow",
+        batch_size=spec.actors.rows_per_call,
+        compute=TaskPoolStrategy(),
+        num_cpus=DECODE_CPUS,
+    )
+    return _on_actors(decoded, spec.actors, (facts, exits, spec.generation, spec.engine, segment.attempt))
+
+
+def _on_actors(rows: Dataset, actors: ActorsConfig, constructor_args: tuple[object, ...]) -> Dataset:
+    """Send `rows` through a pool of `ModelActor`s.
+
+    Bounded restarts have no named parameter and go through `ray_remote_args`, which Ray 2.64 removes: the
+    version range in pyproject.toml ends there, and this is the only call to change.
+    """
+    gpus = actors.num_gpus
+    if gpus is None:
+        gpus = 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+        return rows.map_batches(
+            ModelActor,
+            fn_constructor_args=constructor_args,
+            batch_format="pyarrow",
+            batch_size=actors.rows_per_call,
+            compute=_pool(actors),
+            num_cpus=actors.num_cpus,
+            num_gpus=gpus,
+            max_restarts=actors.max_restarts,
+            max_task_retries=actors.max_restarts,
+        )
+
+
+def _pool(actors: ActorsConfig) -> ActorPoolStrategy:
+    return ActorPoolStrategy(
+        min_size=actors.min,
+        max_size=actors.max or actors.min,
+        initial_size=actors.min,
+        max_tasks_in_flight_per_actor=2 * actors.concurrent_calls,
+        max_concurrent_calls_per_actor=actors.concurrent_calls,
+        enable_true_multi_threading=True,
+    )
+
+
+def _set_context() -> None:
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.target_max_block_size = TARGET_BLOCK_BYTES
+    context.max_errored_blocks = 0
+    context.execution_no_progress_timeout_s = NO_PROGRESS_TIMEOUT_S

@@ -1,0 +1,17 @@
+"""One shard to read. No ray import: planning what is left needs only this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardRead:
+    """One shard to read, and which of its rows are committed already."""
+
+    shard_id: str
+    url: str
+    size: int
+    """Size in bytes when the job was planned; another size now makes the shard bad."""
+    skip: tuple[tuple[int, int], ...] = ()
+    """Ranges [start, stop) of row_in_shard that are not emitted."""
