@@ -1,0 +1,61 @@
+"""Arguments and options that several commands share; their help is the docstring of the setting they set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from jobs.settings import help_of
+from mue_model.config import ConfigError
+
+Inputs = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="INPUT", help=f"{help_of('inputs.urls')} They replace inputs.urls of the file."),
+]
+OutputArgument = Annotated[
+    str, typer.Argument(metavar="OUT", help="Output folder of the job: a path or an fsspec URL.")
+]
+OutputOption = Annotated[
+    str | None, typer.Option("--output", "-o", metavar="OUT", help=f"{help_of('output.url')} Sets output.url.")
+]
+ConfigFile = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="Job file (YAML). Relative paths in it are relative to the current directory, not to the file.",
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any setting, as in --set exits.image=0.9; the value is YAML. Repeatable; wins over all else. "
+        "'mue config init' explains every key.",
+    ),
+]
+Model = Annotated[str | None, typer.Option("--model", metavar="MODEL", help=help_of("model"))]
+Exits = Annotated[str | None, typer.Option("--exits", metavar="EXITS", help=f"{help_of('exits')} YAML.")]
+Actors = Annotated[
+    str | None, typer.Option("--actors", metavar="N or MIN:MAX", help="Model actors: a number, or bounds.")
+]
+
+
+def overrides_of(
+    overrides: Sequence[str] | None, *, model: str | None = None, exits: str | None = None, actors: str | None = None
+) -> list[str]:
+    """Return all options as `a.b=value` settings; --set comes last, so it wins."""
+    found = [] if model is None else [f"model={json.dumps(model)}"]
+    if exits is not None:
+        found.append(f"exits={exits}")
+    if actors is not None:
+        low, colon, high = actors.partition(":")
+        if not low.isdecimal() or (colon and not high.isdecimal()):
+            raise ConfigError(f"--actors '{actors}': expected a number or MIN:MAX, as in --actors 2 or --actors 2:8")
+        found += [f"actors.min={int(low)}", f"actors.max={int(high or low)}"]
+    return [*found, *(overrides or [])]

@@ -1,0 +1,51 @@
+"""Committed rows as text lines, streamed part by part: JSON objects, or uid, key and text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow.compute as pc
+
+from pipeline.ledger import Ledger
+from pipeline.records import RowStatus
+
+Format = Literal["jsonl", "txt"]
+RowsWanted = Literal["ok", "all"]
+_TXT_COLUMNS = ["uid", "key", "text", "status"]
+
+
+def export_lines(ledger: Ledger, *, format: Format, status: RowsWanted = "ok") -> Iterator[str]:
+    """Yield one line per row, newline included, in the order of the parts: join by uid or key, never by position.
+
+    `jsonl`: all columns of the row. `txt`: uid, key and text with tabs between; white space in a text becomes a
+    space, and a row without a text has an empty one.
+    """
+    for table in ledger.read_live(_TXT_COLUMNS if format == "txt" else None):
+        rows = table if status == "all" else table.filter(pc.equal(table["status"], RowStatus.OK.value))
+        for batch in rows.to_batches(max_chunksize=1024):
+            for row in batch.to_pylist():
+                yield _txt(row) if format == "txt" else json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def write_lines(lines: Iterable[str], path: str) -> int:
+    """Write `lines` to the local file `path`, whole or not at all; return how many there were."""
+    target = Path(path).expanduser().absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.part")
+    count = 0
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            for line in lines:
+                file.write(line)
+                count += 1
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return count
+
+
+def _txt(row: dict[str, Any]) -> str:
+    return "\t".join(" ".join(str(row[name] or "").split()) for name in ("uid", "key", "text")) + "\n"

@@ -1,0 +1,119 @@
+"""An output folder as a reader sees it: its ledger, its totals, the model it names, the facts of its last run."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import fsspec
+
+from mue_model.config import ConfigError
+from pipeline.ledger import PLAN, Ledger
+from pipeline.plan import Plan
+from pipeline.progress import Progress
+from pipeline.receipts import LedgerError
+from pipeline.spec import SEEDED_MODEL
+from pipeline.storage import FileAbsent, Storage
+
+RUN = "run.json"
+
+
+def open_job(url: str) -> Ledger:
+    """Return the ledger of the job in the folder `url`, or raise `ConfigError` if there is no job."""
+    storage = Storage.open(url)
+    if not storage.exists(PLAN):
+        raise ConfigError(f"{url}: no job here (there is no {PLAN}); give the folder that 'mue run --output' named")
+    return Ledger(storage)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowTotal:
+    """Rows that a job will have."""
+
+    rows: int | None
+    """None while nothing is known."""
+    estimated: bool
+    """Some shards are not counted yet: their share is estimated from their bytes."""
+
+
+def row_total(plan: Plan, progress: Progress) -> RowTotal:
+    """Return the job's rows: counted where a shard's end was reached or planned, else estimated by bytes."""
+    counted = counted_bytes = uncounted_bytes = 0
+    for shard in plan.shards:
+        total = progress.of(shard.shard_id).total
+        rows = shard.rows if total is None else total
+        if rows is None:
+            uncounted_bytes += shard.size
+        else:
+            counted += rows
+            counted_bytes += shard.size
+    if not uncounted_bytes:
+        return RowTotal(rows=counted, estimated=False)
+    if not counted or not counted_bytes:
+        return RowTotal(rows=None, estimated=True)
+    estimate = counted + round(uncounted_bytes * counted / counted_bytes)
+    return RowTotal(rows=max(estimate, progress.rows_committed), estimated=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedModel:
+    """What a plan says about its model."""
+
+    name: str
+    digest: str | None
+    untrained: bool
+    """Seeded weights: the texts mean nothing."""
+    encoder_layers: int | None
+    decoder_layers: int | None
+    streams: str | None
+
+
+def planned_model(plan: Plan) -> PlannedModel:
+    """Return what the fingerprint was made of, as far as it concerns the model."""
+    model: dict[str, Any] = plan.fingerprint_parts.get("model") or {}
+    config: dict[str, Any] = model.get("config") or plan.fingerprint_parts.get("model_config") or {}
+    untrained = bool(model.get("untrained", False))
+    return PlannedModel(
+        name=str(model.get("name") or (SEEDED_MODEL if untrained else "model")),
+        digest=model.get("digest"),
+        untrained=untrained,
+        encoder_layers=config.get("encoder_layers"),
+        decoder_layers=config.get("decoder_layers"),
+        streams=config.get("streams"),
+    )
+
+
+def run_facts(ledger: Ledger) -> dict[str, Any]:
+    """Return what the last run wrote about itself into `run.json`; empty before its end."""
+    try:
+        data = ledger.storage.read(RUN)
+    except FileAbsent:
+        return {}
+    try:
+        facts = json.loads(data)
+    except ValueError as error:
+        raise LedgerError(f"{ledger.storage.url}/{RUN} is not JSON ({error}); delete it to go on without") from error
+    return facts if isinstance(facts, dict) else {}
+
+
+def last_commit(ledger: Ledger) -> datetime.datetime | None:
+    """Return when the newest receipt was written, by the store's own clock; None before the first."""
+    fs, root = fsspec.url_to_fs(ledger.storage.url, use_listings_cache=False)
+    try:
+        entries = fs.ls(f"{root}/done", detail=True)
+    except FileNotFoundError:
+        return None
+    stamps = [_stamp(entry) for entry in entries if entry["name"].endswith(".json")]
+    return max((stamp for stamp in stamps if stamp is not None), default=None)
+
+
+def _stamp(entry: dict[str, Any]) -> datetime.datetime | None:
+    """Modification time of a listed file; stores name it differently."""
+    value = next((entry[key] for key in ("mtime", "LastModified", "updated", "last_modified") if entry.get(key)), None)
+    if isinstance(value, (int, float)):
+        return datetime.datetime.fromtimestamp(value, datetime.UTC)
+    if isinstance(value, str):
+        value = datetime.datetime.fromisoformat(value)
+    return value if isinstance(value, datetime.datetime) else None

@@ -1,0 +1,18 @@
+"""Errors that a user can act on, and the exit code of each. All others are faults of ours and keep their traceback."""
+
+from __future__ import annotations
+
+from mue_model.config import ConfigError
+from mue_model.model_folder import ModelFolderError
+from pipeline.errors import PipelineError
+from pipeline.exit_codes import ExitCode
+from pipeline.ledger import FingerprintMismatch
+from pipeline.plan import PlanError
+
+KNOWN_ERRORS: tuple[type[Exception], ...] = (ConfigError, ModelFolderError, PipelineError)
+_USAGE: tuple[type[Exception], ...] = (ConfigError, ModelFolderError, PlanError, FingerprintMismatch)
+
+
+def exit_code_of(error: Exception) -> ExitCode:
+    """Return 2 where the command line, a setting or an input must change, else 1."""
+    return ExitCode.USAGE if isinstance(error, _USAGE) else ExitCode.FAILURE

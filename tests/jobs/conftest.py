@@ -1,0 +1,155 @@
+"""Small output folders, made with the real ledger."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from typer.testing import CliRunner, Result
+
+from jobs.cli import app
+from jobs.logs import PACKAGES
+from pipeline.identity import uid_of
+from pipeline.ledger import Ledger
+from pipeline.plan import Plan, PlannedShard
+from pipeline.records import COMMIT_SCHEMA, ShardCode
+from pipeline.spec import FieldsConfig
+from pipeline.storage import Storage
+
+FINGERPRINT = "f" * 64
+SHARDS = ("000000-a", "000001-b")
+ROWS = 5
+"""Rows of each shard."""
+
+
+def row(shard_id: str, number: int, **changes: Any) -> dict[str, Any]:
+    """One good row as the sink gets it."""
+    return {
+        "uid": uid_of(shard_id, number),
+        "shard_id": shard_id,
+        "shard_uri": f"in/{shard_id}.tar",
+        "key": f"key-{number}",
+        "row_in_shard": number,
+        "query": 0,
+        "task": "caption",
+        "text": f"a picture of\t{number}",
+        "finish_reason": "stop",
+        "n_tokens": 3,
+        "status": "ok",
+        "attempts": 1,
+        "image_layers_run": 2,
+        "text_layers_run": 4,
+        "decoder_layers_run": [1, 2, 3],
+        "checks": 9,
+        "flops_executed": 600,
+        "flops_full_same_length": 1000,
+        "flops_checks": 10,
+        "flops_kv_fill": 20,
+        "flops_reused": 5,
+        "flops_padding": 7,
+        "meta_json": '{"source": "ü"}',
+        "attempt_id": "a1",
+        **changes,
+    }
+
+
+def failed_row(shard_id: str, number: int, code: str = "corrupt_image") -> dict[str, Any]:
+    """One row without a result."""
+    layers = dict.fromkeys(("text", "finish_reason", "image_layers_run", "text_layers_run", "decoder_layers_run"))
+    error = {"status": "failed", "error_stage": "decode", "error_code": code, "error_message": "cut\nshort"}
+    return row(shard_id, number, **layers, **error, n_tokens=0, flops_executed=3, flops_full_same_length=None)
+
+
+def end(shard_id: str, total: int, **changes: Any) -> dict[str, Any]:
+    """The control row of a shard."""
+    return {"shard_id": shard_id, "shard_total": total, "shard_state": "done", **changes}
+
+
+class Job:
+    """An output folder in the making."""
+
+    row = staticmethod(row)
+    failed_row = staticmethod(failed_row)
+    end = staticmethod(end)
+
+    def __init__(self, folder: Path, *, untrained: bool = True) -> None:
+        self.folder = folder
+        self.ledger = Ledger(Storage.open(str(folder)))
+        self.plan = Plan(
+            shards=tuple(
+                PlannedShard(shard_id=shard_id, url=f"in/{shard_id}.tar", size=1000, etag="1") for shard_id in SHARDS
+            ),
+            fingerprint=FINGERPRINT,
+            fingerprint_parts={
+                "model": {
+                    "digest": "d",
+                    "untrained": untrained,
+                    "config": {"encoder_layers": 6, "decoder_layers": 4, "streams": "decomposed"},
+                }
+            },
+            audit_seed=0,
+            audit_rates={},
+            fields=FieldsConfig(),
+        )
+        self.ledger.adopt_plan(self.plan)
+
+    def commit(self, name: str, *rows: dict[str, Any]) -> None:
+        table = pa.Table.from_pylist(list(rows), schema=COMMIT_SCHEMA)
+        self.ledger.commit(table, name=name, attempt="a1", fingerprint=FINGERPRINT)
+
+    def commit_shard(self, shard_id: str, *, failed: Sequence[int] = ()) -> None:
+        rows = [failed_row(shard_id, n) if n in failed else row(shard_id, n) for n in range(ROWS)]
+        self.commit(f"a1-{shard_id}-0", *rows, end(shard_id, ROWS))
+
+    def commit_bad_shard(self, shard_id: str) -> None:
+        self.commit(
+            f"a1-{shard_id}-0",
+            row(shard_id, 0),
+            end(shard_id, 1, shard_state="bad", shard_code="truncated", shard_message="no end"),
+        )
+        self.ledger.write_failure_entry(shard_id, ShardCode.TRUNCATED, "no end-of-archive", f"in/{shard_id}.tar", 2)
+
+    def finish(self) -> None:
+        self.ledger.finalize(self.plan)
+
+
+@pytest.fixture
+def make_job(tmp_path: Path) -> Callable[..., Job]:
+    """Plan a job in the folder `out`, or in one of another name."""
+    return lambda name="out", **settings: Job(tmp_path / name, **settings)
+
+
+@pytest.fixture
+def job(make_job: Callable[..., Job]) -> Job:
+    """A planned job without a row."""
+    return make_job()
+
+
+@pytest.fixture
+def finished(job: Job) -> Job:
+    """Two shards of five rows; the last row of the first one failed."""
+    job.commit_shard(SHARDS[0], failed=[4])
+    job.commit_shard(SHARDS[1])
+    job.finish()
+    return job
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """Take back what `configure_logs` did."""
+    loggers = [logging.getLogger(name) for name in PACKAGES]
+    before = [(logger.level, list(logger.handlers)) for logger in loggers]
+    yield
+    for logger, (level, handlers) in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+        logger.handlers = handlers
+
+
+@pytest.fixture
+def mue() -> Callable[..., Result]:
+    """Run the command line in this process."""
+    return lambda *args: CliRunner().invoke(app, [str(arg) for arg in args], prog_name="mue")

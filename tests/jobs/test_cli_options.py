@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import pytest
+
+from jobs.cli_options import overrides_of
+from jobs.spec import load_spec
+from mue_model.config import ConfigError
+
+
+def test_options_become_settings_and_set_wins() -> None:
+    settings = overrides_of(["actors.max=9"], model="models/1", exits="{image: 0.5}", actors="2:4")
+    spec = load_spec(None, inputs=["x"], output="o", overrides=settings)
+    assert spec.model == "models/1"
+    assert spec.exits.image == 0.5  # type: ignore[union-attr]
+    assert (spec.actors.min, spec.actors.max) == (2, 9)
+
+
+def test_a_name_stays_text_and_one_number_is_both_bounds() -> None:
+    spec = load_spec(None, inputs=["x"], output="o", overrides=overrides_of(None, model="12", actors="3"))
+    assert (spec.model, spec.actors.min, spec.actors.max) == ("12", 3, 3)
+
+
+@pytest.mark.parametrize("actors", ["", "many", "2:", ":2", "2:x", "-1"])
+def test_actors_that_are_no_number_are_refused(actors: str) -> None:
+    with pytest.raises(ConfigError, match="expected a number or MIN:MAX"):
+        overrides_of([], actors=actors)

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.export import export_lines, write_lines
+from pipeline.records import ROW_SCHEMA
+
+
+def test_jsonl_has_every_column_of_every_good_row(finished: Any) -> None:
+    rows = [json.loads(line) for line in export_lines(finished.ledger, format="jsonl")]
+    assert len(rows) == 9
+    assert all(list(row) == ROW_SCHEMA.names for row in rows)
+    assert rows[0]["meta_json"] == '{"source": "ü"}'
+
+
+def test_all_rows_are_exported_on_request(finished: Any) -> None:
+    rows = [json.loads(line) for line in export_lines(finished.ledger, format="jsonl", status="all")]
+    assert len({row["uid"] for row in rows}) == 10
+    assert [row["error_code"] for row in rows if row["status"] == "failed"] == ["corrupt_image"]
+
+
+def test_txt_has_three_columns_whatever_the_text_holds(finished: Any) -> None:
+    lines = list(export_lines(finished.ledger, format="txt", status="all"))
+    assert lines[0] == "000000-a/0/0\tkey-0\ta picture of 0\n"
+    assert lines[4] == "000000-a/4/0\tkey-4\t\n"
+    assert all(line.count("\t") == 2 and line.count("\n") == 1 for line in lines)
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "rows.txt"
+    assert write_lines(iter(["a\n", "b\n"]), str(target)) == 2
+    assert target.read_text() == "a\nb\n"
+
+    def broken() -> Iterator[str]:
+        yield "c\n"
+        raise RuntimeError("storage went away")
+
+    with pytest.raises(RuntimeError):
+        write_lines(broken(), str(target))
+    assert target.read_text() == "a\nb\n"
+    assert [path.name for path in target.parent.iterdir()] == ["rows.txt"]

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+
+from jobs.job_folder import last_commit, open_job, planned_model, row_total, run_facts
+from mue_model.config import ConfigError
+from pipeline.receipts import LedgerError
+
+
+def test_a_folder_without_a_plan_is_no_job(tmp_path: Any) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere: no job here \(there is no plan.json\); give the folder"):
+        open_job(str(tmp_path / "nowhere"))
+
+
+def test_a_job_is_opened_from_its_folder_alone(finished: Any) -> None:
+    ledger = open_job(str(finished.folder))
+    assert ledger.plan() == finished.plan
+    assert len(ledger.live_parts()) == 2
+
+
+def test_the_total_is_unknown_then_estimated_by_bytes_then_counted(job: Any) -> None:
+    def total() -> Any:
+        return row_total(job.plan, job.ledger.progress())
+
+    assert (total().rows, total().estimated) == (None, True)
+    job.commit("a1-0-0", job.row("000000-a", 0))
+    assert (total().rows, total().estimated) == (None, True)
+    job.commit("a1-0-1", *[job.row("000000-a", n) for n in range(1, 5)], job.end("000000-a", 5))
+    assert (total().rows, total().estimated) == (10, True)
+    job.commit("a1-1-0", job.row("000001-b", 0), job.end("000001-b", 1))
+    assert (total().rows, total().estimated) == (6, False)
+
+
+def test_an_estimate_is_never_below_what_is_committed(job: Any) -> None:
+    job.commit("a1-0-0", job.row("000000-a", 0), job.end("000000-a", 1))
+    job.commit("a1-1-0", *[job.row("000001-b", n) for n in range(7)])
+    assert row_total(job.plan, job.ledger.progress()).rows == 8
+
+
+def test_the_plan_tells_the_model(job: Any) -> None:
+    model = planned_model(job.plan)
+    assert (model.name, model.untrained, model.encoder_layers, model.decoder_layers) == ("seeded", True, 6, 4)
+
+
+def test_the_last_commit_is_that_of_the_newest_receipt(job: Any) -> None:
+    assert last_commit(job.ledger) is None
+    job.commit_shard("000000-a")
+    newest = last_commit(job.ledger)
+    assert newest is not None
+    assert abs((datetime.datetime.now(datetime.UTC) - newest).total_seconds()) < 60
+
+
+def test_facts_of_the_run_are_optional_but_never_garbage(job: Any) -> None:
+    assert run_facts(job.ledger) == {}
+    job.ledger.storage.write("run.json", b"{")
+    with pytest.raises(LedgerError, match=r"run.json is not JSON"):
+        run_facts(job.ledger)
