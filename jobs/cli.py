@@ -7,69 +7,26 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
-import sys
-from collections import Counter
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from jobs import cli_config, cli_model
-from jobs.cli_options import (
-    Actors,
-    ConfigFile,
-    Exits,
-    Inputs,
-    Model,
-    OutputArgument,
-    OutputOption,
-    Overrides,
-    overrides_of,
-)
+from jobs.cli_group import MueGroup
+from jobs.cli_options import Actors, ConfigFile, Exits, Inputs, Model, OutputOption, Overrides, overrides_of
+from jobs.cli_read import export, failures, inspect, status
 from jobs.doctor import check_line, examine
-from jobs.export import Format, RowsWanted, export_lines, write_lines
-from jobs.failures import failure_line, failures_of
-from jobs.inspection import find_rows, rows_view
 from jobs.job_folder import open_job
-from jobs.known_errors import KNOWN_ERRORS, exit_code_of
 from jobs.logs import LogFormat, configure_logs
 from jobs.progress import ProgressView
 from jobs.spec import load_spec
-from jobs.status import status_facts, status_of, status_view
 from jobs.summary import summarise
 from jobs.summary_view import summary_facts, summary_table
 from jobs.terminal import Terminal
 from pipeline.exit_codes import ExitCode
-from pipeline.ledger import MANIFEST
 
-_FLAGS = {"--json", "-q", "--quiet", "-v", "--verbose"}
 _EPILOG = "--json, -q, -v and --log-format may stand before or after any command."
-
-
-class MueGroup(TyperGroup):
-    """The root command: global options may stand anywhere, and known errors end in one line and an exit code."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse with the global options moved to the front."""
-        return super().parse_args(ctx, _globals_first(args))
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command; a fault of ours keeps its traceback."""
-        try:
-            return super().invoke(ctx)
-        except KNOWN_ERRORS as error:
-            (ctx.obj or Terminal()).error(error)
-            raise typer.Exit(exit_code_of(error)) from error
-        except KeyboardInterrupt as error:
-            (ctx.obj or Terminal()).note("interrupted; the same command resumes")
-            raise typer.Exit(ExitCode.SIGINT) from error
-        except BrokenPipeError as error:
-            # The reader went away, as in `mue export OUT | head`: nothing more can be said on stdout.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(ExitCode.FAILURE) from error
-
 
 app = typer.Typer(
     cls=MueGroup,
@@ -86,22 +43,6 @@ app.add_typer(cli_model.app, name="model")
 def main() -> None:
     """Run the command line; the exit codes are those of `pipeline.exit_codes`."""
     app(prog_name="mue")
-
-
-def _globals_first(args: list[str]) -> list[str]:
-    front: list[str] = []
-    rest: list[str] = []
-    left = iter(args)
-    for arg in left:
-        if arg == "--":
-            rest += [arg, *left]
-        elif arg in _FLAGS or arg.startswith("--log-format="):
-            front.append(arg)
-        elif arg == "--log-format":
-            front += [arg, *[value for value in [next(left, None)] if value is not None]]
-        else:
-            rest.append(arg)
-    return front + rest
 
 
 def _print_version(wanted: bool) -> None:
@@ -177,88 +118,8 @@ def run(
     raise typer.Exit(int(outcome.exit_code))
 
 
-@app.command()
-def status(context: typer.Context, output: OutputArgument) -> None:
-    """Say where a job stands.
-
-    Reads state, rows, failures and compute from the output folder alone. Works for running and finished jobs, and
-    from another machine.
-
-    \b
-    Example:
-      mue status out
-    """
-    terminal: Terminal = context.obj
-    found = status_of(open_job(output))
-    terminal.show(status_view(found), status_facts(found))
-
-
-@app.command()
-def inspect(
-    context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="UID", help="A row's uid, or a key; keys may repeat.")],
-    output: Annotated[str, typer.Option("--output", "-o", metavar="OUT", help="Output folder of the job.")],
-) -> None:
-    """Print everything known about one row.
-
-    That is its text, layers run, FLOPs, times and failure. A uid names one row; a key may name several.
-
-    \b
-    Example:
-      mue inspect 000000-coco/17/0 --output out
-    """
-    terminal: Terminal = context.obj
-    rows = find_rows(open_job(output), name)
-    terminal.show(rows_view(rows), rows)
-
-
-@app.command()
-def failures(
-    context: typer.Context,
-    output: OutputArgument,
-    code: Annotated[str | None, typer.Option("--code", help="Only failures with this code.")] = None,
-) -> None:
-    """List bad shards and failed rows.
-
-    One a line, with code and message; with --json one JSON object a line.
-
-    \b
-    Example:
-      mue failures out --code corrupt_image
-    """
-    terminal: Terminal = context.obj
-    kinds: Counter[str] = Counter()
-    for failure in failures_of(open_job(output), code=code):
-        kinds[failure.kind] += 1
-        terminal.line(json.dumps(asdict(failure), ensure_ascii=False) if terminal.as_json else failure_line(failure))
-    terminal.note(f"failed rows: {kinds['row']:,}, bad shards: {kinds['shard']:,}")
-
-
-@app.command()
-def export(
-    context: typer.Context,
-    output: OutputArgument,
-    format: Annotated[Format, typer.Option("--format", "-f", help="jsonl: all columns. txt: uid, key, text, by tabs.")],
-    to: Annotated[str | None, typer.Option("--to", metavar="FILE", help="Local file; left out: stdout.")] = None,
-    status: Annotated[RowsWanted, typer.Option("--status", help="Rows with a text, or all of them.")] = "ok",
-) -> None:
-    """Print the rows, one a line.
-
-    Join them back to their images by uid, or by key where keys are unique; never by position.
-
-    \b
-    Example:
-      mue export out --format jsonl --to captions.jsonl
-    """
-    terminal: Terminal = context.obj
-    ledger = open_job(output)
-    if not ledger.storage.exists(MANIFEST):
-        terminal.note("the job is not finished: these are the rows committed so far")
-    lines = export_lines(ledger, format=format, status=status)
-    if to is None:
-        sys.stdout.writelines(lines)
-    else:
-        terminal.note(f"{write_lines(lines, to):,} rows written to {to}")
+for command in (status, inspect, failures, export):
+    app.command()(command)
 
 
 @app.command()

@@ -1,0 +1,100 @@
+"""The commands that only read an output folder: status, inspect, failures, export."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from jobs.cli_options import OutputArgument
+from jobs.export import Format, RowsWanted, export_lines, write_lines
+from jobs.failures import failure_line, failures_of
+from jobs.inspection import find_rows, rows_view
+from jobs.job_folder import open_job
+from jobs.status import status_facts, status_of, status_view
+from jobs.terminal import Terminal
+from pipeline.ledger import MANIFEST
+
+
+def status(context: typer.Context, output: OutputArgument) -> None:
+    """Say where a job stands.
+
+    Reads state, rows, failures and compute from the output folder alone. Works for running and finished jobs, and
+    from another machine.
+
+    \b
+    Example:
+      mue status out
+    """
+    terminal: Terminal = context.obj
+    found = status_of(open_job(output))
+    terminal.show(status_view(found), status_facts(found))
+
+
+def inspect(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="UID", help="A row's uid, or a key; keys may repeat.")],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="OUT", help="Output folder of the job.")],
+) -> None:
+    """Print everything known about one row.
+
+    That is its text, layers run, FLOPs, times and failure. A uid names one row; a key may name several.
+
+    \b
+    Example:
+      mue inspect 000000-coco/17/0 --output out
+    """
+    terminal: Terminal = context.obj
+    rows = find_rows(open_job(output), name)
+    terminal.show(rows_view(rows), rows)
+
+
+def failures(
+    context: typer.Context,
+    output: OutputArgument,
+    code: Annotated[str | None, typer.Option("--code", help="Only failures with this code.")] = None,
+) -> None:
+    """List bad shards and failed rows.
+
+    One a line, with code and message; with --json one JSON object a line.
+
+    \b
+    Example:
+      mue failures out --code corrupt_image
+    """
+    terminal: Terminal = context.obj
+    kinds: Counter[str] = Counter()
+    for failure in failures_of(open_job(output), code=code):
+        kinds[failure.kind] += 1
+        terminal.line(json.dumps(asdict(failure), ensure_ascii=False) if terminal.as_json else failure_line(failure))
+    terminal.note(f"failed rows: {kinds['row']:,}, bad shards: {kinds['shard']:,}")
+
+
+def export(
+    context: typer.Context,
+    output: OutputArgument,
+    format: Annotated[Format, typer.Option("--format", "-f", help="jsonl: all columns. txt: uid, key, text, by tabs.")],
+    to: Annotated[str | None, typer.Option("--to", metavar="FILE", help="Local file; left out: stdout.")] = None,
+    status: Annotated[RowsWanted, typer.Option("--status", help="Rows with a text, or all of them.")] = "ok",
+) -> None:
+    """Print the rows, one a line.
+
+    Join them back to their images by uid, or by key where keys are unique; never by position.
+
+    \b
+    Example:
+      mue export out --format jsonl --to captions.jsonl
+    """
+    terminal: Terminal = context.obj
+    ledger = open_job(output)
+    if not ledger.storage.exists(MANIFEST):
+        terminal.note("the job is not finished: these are the rows committed so far")
+    lines = export_lines(ledger, format=format, status=status)
+    if to is None:
+        sys.stdout.writelines(lines)
+    else:
+        terminal.note(f"{write_lines(lines, to):,} rows written to {to}")
