@@ -42,7 +42,6 @@ def prepare(spec: JobSpec) -> PreparedJob:
     shards = plan_shards(urls, count_rows=count_rows if len(urls) <= COUNTED_SHARDS else None)
     parts = fingerprint_parts(
         shards=shards,
-        model_name=facts.name,
         model_digest=facts.digest,
         model_config=facts.config,
         untrained=facts.untrained,

@@ -5,7 +5,7 @@ Engine sizes, actors, the cluster, failure budgets and the output folder are not
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mue_model.config import Config
@@ -21,8 +21,11 @@ def fingerprint_parts(
     shards: Iterable[PlannedShard],
     model_digest: str,
     model_config: Config,
+    untrained: bool,
     task: str,
+    prompt: str,
     fields: Config,
+    limits: Mapping[str, int],
     exits: Config,
     generation: Config,
     filters: Config,
@@ -38,9 +41,11 @@ def fingerprint_parts(
             "shards": len(shards),
             "bytes": sum(shard.size for shard in shards),
         },
-        "model": {"digest": model_digest, "config": model_config.model_dump(mode="json")},
+        "model": {"digest": model_digest, "config": model_config.model_dump(mode="json"), "untrained": untrained},
         "task": task,
+        "prompt": prompt,
         "fields": fields.model_dump(mode="json"),
+        "limits": dict(limits),
         "exits": exits.model_dump(mode="json"),
         "generation": generation.model_dump(mode="json"),
         "filters": filters.model_dump(mode="json"),

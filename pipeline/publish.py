@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+from mue_model.config import ConfigError
 from pipeline.commit_table import CommitTable, to_parquet
 from pipeline.receipts import LedgerError, Part, Receipt
+from pipeline.records import RowStatus
 from pipeline.storage import FileAbsent, Storage
 
 
@@ -61,8 +63,8 @@ def parse_receipt(data: bytes, *, where: str, path: str) -> Receipt:
     """Return the receipt in `data`; its id must be the file's name."""
     try:
         receipt = Receipt.from_json(data, where=where)
-    except ValueError as error:
-        raise LedgerError(f"{where} is no receipt ({error}); move it away, its rows will be computed again") from error
+    except ConfigError as error:
+        raise LedgerError(f"{error}; this is no receipt: move it away, its rows will be computed again") from error
     if path != receipt_path(receipt.id):
         raise LedgerError(f"{where} holds the receipt '{receipt.id}'; move it away, or give it its own name back")
     return receipt
@@ -93,4 +95,5 @@ def _write_part(storage: Storage, name: str, content: CommitTable) -> Part | Non
     if not storage.create(path, data) and storage.read(path) != data:
         path = f"data/{name}-{sha256[:12]}.parquet"
         storage.create(path, data)
-    return Part(path=path, rows=len(content.rows), bytes=len(data), sha256=sha256)
+    failed = content.rows["status"].to_pylist().count(RowStatus.FAILED)
+    return Part(path=path, rows=len(content.rows), failed=failed, bytes=len(data), sha256=sha256)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from mue_model.config import Config, parse_config
-from pipeline.canonical_json import canonical_json
+from mue_model.config import Config
+from pipeline.canonical_json import canonical_json, parse_json
 from pipeline.errors import PipelineError
 from pipeline.intervals import Range, is_canonical
 from pipeline.records import ShardCode, ShardState
@@ -27,6 +26,8 @@ class Part(Config):
     path: str
     """Path inside the output folder."""
     rows: int = Field(gt=0)
+    failed: int = Field(default=0, ge=0)
+    """Of these, rows with status `failed`."""
     bytes: int = Field(gt=0)
     sha256: str
 
@@ -73,8 +74,8 @@ class Receipt(Config):
 
     @classmethod
     def from_json(cls, data: bytes, *, where: str) -> Receipt:
-        """Return the receipt in `data`, or raise `ValueError` saying what is wrong in `where`."""
-        return parse_config(cls, json.loads(data), where=where)
+        """Return the receipt in `data`, or raise `ConfigError` saying what is wrong in `where`."""
+        return parse_json(cls, data, where=where)
 
 
 def live(receipts: Iterable[Receipt]) -> list[Receipt]:

@@ -1,0 +1,71 @@
+# Everything a contributor runs. `make demo` and `make test` need Python 3.11, git and make, nothing else.
+#
+#   TORCH          which torch to install; the CPU build is the default
+#   TORCH_BACKEND  cpu (default), or auto / cu128 / ... for a machine with GPUs
+#   VENV           where the virtual environment goes
+
+PYTHON        ?= python3.11
+VENV          ?= .venv
+TORCH_VERSION ?= 2.13.0
+TORCH_BACKEND ?= cpu
+TORCH         ?= torch==$(TORCH_VERSION)
+DEMO_OUT      ?= demo-out
+
+BIN := $(VENV)/bin
+PACKAGES := mue_model pipeline jobs cluster
+CODE := $(PACKAGES) tests benchmarks
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+# The CPU build first from wherever pip is configured to look; else uv, which knows where CPU builds are kept.
+$(VENV)/torch.done:
+	$(PYTHON) -m venv $(VENV)
+	if [ "$(TORCH_BACKEND)" = cpu ] && $(BIN)/python -m pip install -q "$(TORCH)+cpu" 2>/dev/null; then :; else \
+	  $(BIN)/python -m pip install -q uv && \
+	  $(BIN)/uv pip install -q --python $(BIN)/python --torch-backend=$(TORCH_BACKEND) "$(TORCH)"; fi
+	$(BIN)/python -c "import torch; print('torch', torch.__version__)"
+	touch $@
+
+$(VENV)/installed.done: $(VENV)/torch.done pyproject.toml
+	$(BIN)/python -m pip freeze | grep '^torch==' > $(VENV)/constraints.txt
+	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt -e '.[demo,dev]'
+	touch $@
+
+.PHONY: install
+install: $(VENV)/installed.done  ## make the virtual environment
+
+.PHONY: demo
+demo: install  ## make input, caption it, print where rows and summary are
+	PYTHON=$(BIN)/python MUE=$(BIN)/mue bash demo/run.sh $(DEMO_OUT)
+
+.PHONY: test
+test: check  ## checks and all default tests
+	$(BIN)/python -m pytest
+
+.PHONY: check
+check: install  ## format, lint, types, import directions
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: install  ## rewrite the code in the project's format
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+.PHONY: mutants
+mutants: install  ## apply deliberate mistakes to a copy; fails if the tests miss one
+	$(BIN)/python tests/mutants/run.py
+
+.PHONY: faults
+faults: install  ## kill actors and drivers of real jobs; minutes
+	$(BIN)/python -m pytest -m slow tests/integration
+
+.PHONY: clean
+clean:  ## remove the virtual environment and the demo's output
+	rm -rf $(VENV) $(DEMO_OUT)

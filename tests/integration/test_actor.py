@@ -1,0 +1,91 @@
+"""The model actor in a real Ray actor with several calls at a time."""
+
+from __future__ import annotations
+
+import random
+from types import ModuleType
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import ray
+
+from mue_model.config import EngineConfig, GenerationConfig
+from mue_model.model_names import model_facts
+from mue_model.rows import RowInput, RowResult
+from pipeline.actor import ModelActor
+from pipeline.preprocess import DecodeRows
+from pipeline.records import COMMIT_SCHEMA, RAW_SCHEMA
+
+pytestmark = pytest.mark.usefixtures("ray_local")
+
+
+class WatchedActor(ModelActor):
+    """A model actor that also tells which rows shared a batch."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self._groups: set[tuple[str, ...]] = set()
+
+    def _answer(self, rows: list[RowInput]) -> list[RowResult]:
+        results = super()._answer(rows)
+        self._groups |= {result.group_uids for result in results}
+        return results
+
+    def groups(self) -> set[tuple[str, ...]]:
+        return self._groups
+
+
+def decoded_table(drawing: ModuleType, call: int, rows: int) -> pa.Table:
+    rng = random.Random(call)
+    raw = [
+        {
+            "uid": f"{call:06d}-call/{row}/0",
+            "shard_id": f"{call:06d}-call",
+            "key": str(row),
+            "row_in_shard": row,
+            "query": 0,
+            "image": drawing.draw_scene(rng)[0],
+            "status": "ok",
+        }
+        for row in range(rows)
+    ]
+    table = pa.Table.from_pylist(raw, schema=RAW_SCHEMA)
+    return DecodeRows.from_processor(model_facts("seeded").processor)(table)
+
+
+def test_one_group_holds_rows_of_two_calls_and_each_call_gets_its_own_back(drawing: ModuleType) -> None:
+    facts = model_facts("seeded")
+    arguments = (facts, facts.exits("default"), GenerationConfig(), EngineConfig(group_size=16, threads=1), "a1")
+    actor = ray.remote(WatchedActor).options(max_concurrency=4, num_cpus=0.5).remote(*arguments)
+    tables = [decoded_table(drawing, call, rows=6) for call in range(12)]
+
+    answers = ray.get([actor.__call__.remote(table) for table in tables])
+
+    groups = ray.get(actor.groups.remote())
+    shared = [group for group in groups if len({uid.split("/")[0] for uid in group}) > 1]
+    assert shared, "no group held rows of two calls"
+    for table, answer in zip(tables, answers, strict=True):
+        assert answer.schema.equals(COMMIT_SCHEMA)
+        assert answer["uid"].to_pylist() == table["uid"].to_pylist()
+        assert all(status == "ok" for status in answer["status"].to_pylist())
+    ray.kill(actor)
+
+
+def test_rows_without_an_image_pass_through_in_their_place(drawing: ModuleType) -> None:
+    facts = model_facts("seeded")
+    arguments = (facts, facts.exits("exact"), GenerationConfig(), EngineConfig(threads=1), "a1")
+    actor = ray.remote(ModelActor).options(num_cpus=0.5).remote(*arguments)
+    table = decoded_table(drawing, 0, rows=4)
+    failed = table.slice(1, 1).set_column(
+        table.schema.get_field_index("status"), "status", pa.array(["failed"], pa.string())
+    )
+    mixed = pa.concat_tables([table.slice(0, 1), failed, table.slice(2, 2)])
+
+    answer = ray.get(actor.__call__.remote(mixed))
+
+    assert answer["status"].to_pylist() == ["ok", "failed", "ok", "ok"]
+    texts = answer["text"].to_pylist()
+    assert texts[1] is None
+    assert np.all([text for place, text in enumerate(texts) if place != 1])
+    ray.kill(actor)
