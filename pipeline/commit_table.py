@@ -40,8 +40,15 @@ def split_commit_table(table: pa.Table, *, fingerprint: str) -> CommitTable:
         shard_id = end["shard_id"]
         if shard_id in totals:
             raise LedgerError(f"shard {shard_id} ends twice in one table; each shard has one control row")
+        try:
+            shards[shard_id] = ShardOutcome(
+                state=end["shard_state"], code=end["shard_code"], message=end["shard_message"]
+            )
+        except ValueError as error:
+            raise LedgerError(f"the control row of shard {shard_id} is wrong: {error}") from error
+        if shard_id is None or end["shard_total"] < 0:
+            raise LedgerError(f"the control row of shard {shard_id} says {end['shard_total']} rows; it needs both")
         totals[shard_id] = end["shard_total"]
-        shards[shard_id] = ShardOutcome(state=end["shard_state"], code=end["shard_code"], message=end["shard_message"])
     rows = pa.Table.from_arrays(rows.columns, schema=row_schema_with_metadata(fingerprint))
     return CommitTable(rows, ranges_of(rows), totals, shards)
 
@@ -83,6 +90,9 @@ def _check_rows(rows: pa.Table) -> None:
         if not field.nullable and rows[field.name].null_count:
             where = pc.filter(rows["uid"], pc.is_null(rows[field.name]))[0].as_py()
             raise LedgerError(f"row {where} has no '{field.name}', which every row must have")
+    negative = pc.filter(rows["uid"], pc.less(rows["row_in_shard"], 0))
+    if len(negative):
+        raise LedgerError(f"row {negative[0].as_py()} has a negative row_in_shard; rows count from 0")
     expected = pc.binary_join_element_wise(
         rows["shard_id"], pc.cast(rows["row_in_shard"], pa.string()), pc.cast(rows["query"], pa.string()), "/"
     )

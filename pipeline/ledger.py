@@ -13,6 +13,7 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mue_model.config import ConfigError
 from pipeline.commit_table import CommitTable, split_commit_table
 from pipeline.completeness import prove_complete
 from pipeline.fingerprint import explain_difference
@@ -91,7 +92,7 @@ class Ledger:
             raise LedgerError(f"{name!r} cannot name a part; use letters, digits, '.', '_' and '-'")
         content = split_commit_table(table, fingerprint=fingerprint)
         if replaces:
-            self._check_replacement(content, replaces)
+            self._check_replacement(content, replaces, name)
         return publish(self.storage, content, name=name, attempt=attempt, replaces=replaces)
 
     def write_failure_entry(self, shard_id: str, code: ShardCode, message: str, url: str, attempts: int) -> None:
@@ -171,8 +172,9 @@ class Ledger:
         present = self.plan()
         if present.fingerprint == plan.fingerprint:
             return present
-        differences = explain_difference(present.fingerprint_parts, plan.fingerprint_parts)
-        differences += shard_differences(present.shards, plan.shards)
+        differences = shard_differences(present.shards, plan.shards)
+        lines = explain_difference(present.fingerprint_parts, plan.fingerprint_parts)
+        differences += [line for line in lines if not (differences and line.startswith("inputs."))]
         raise FingerprintMismatch(
             f"{self.storage.url} holds a job with other inputs or settings (there -> now): "
             f"{'; '.join(differences) or 'the fingerprints differ'}. "
@@ -190,12 +192,14 @@ class Ledger:
             written.extend(repair_once(self.storage, receipts, overlaps))
         raise LedgerError(f"{self.storage.url}: rows keep being committed twice; stop the other driver and run again")
 
-    def _check_replacement(self, content: CommitTable, replaces: Sequence[str]) -> None:
+    def _check_replacement(self, content: CommitTable, replaces: Sequence[str], name: str) -> None:
         """A replacement must hold every row of what it replaces, or those rows would vanish unnoticed."""
-        owners = {receipt.part.path: receipt for receipt in self.receipts() if receipt.part is not None}
+        # Without its own receipt, so that a repeated call finds what the first one found.
+        others = [receipt for receipt in self.receipts() if receipt.id != name]
+        owners = {receipt.part.path: receipt for receipt in live(others) if receipt.part is not None}
         for path in replaces:
             if path not in owners:
-                raise LedgerError(f"{path} cannot be replaced: no receipt in {self.storage.url} names it")
+                raise LedgerError(f"{path} cannot be replaced: it is no live part of {self.storage.url}")
             for shard_id, ranges in owners[path].ranges.items():
                 if lacking := subtract(ranges, merge(content.ranges.get(shard_id, ()))):
                     raise LedgerError(
@@ -230,10 +234,8 @@ class Ledger:
         data = self.storage.read(path)
         try:
             return parse(data, where=where)
-        except ValueError as error:
-            raise LedgerError(
-                f"{where} cannot be understood ({error}); move it away or choose another --output"
-            ) from error
+        except ConfigError as error:
+            raise LedgerError(f"{error}; move the file away, or choose another --output") from error
 
 
 def _parts(receipts: Sequence[Receipt]) -> list[Part]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,11 @@ class LocalFolder:
 
     def size(self, path: str) -> int:
         """Return a file's size in bytes."""
-        return Path(self.root, path).stat().st_size
+        file = Path(self.root, path)
+        facts = file.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise FileNotFoundError(errno.ENOENT, "not a file", str(file))
+        return facts.st_size
 
     def delete(self, path: str) -> None:
         """Remove a file; an absent one is fine."""
@@ -65,7 +70,11 @@ class LocalFolder:
     def _write_temporary(self, path: str, data: bytes) -> tuple[Path, Path]:
         """Return the target and a temporary file beside it that holds `data` and has reached the disk."""
         target = Path(self.root, path)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            # Not to be taken for the target's own name being taken.
+            raise NotADirectoryError(errno.ENOTDIR, "not a folder", error.filename) from error
         temporary = target.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
         try:
             with temporary.open("xb") as file:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Literal
 
 from pydantic import Field
 
-from mue_model.config import Config, parse_config
-from pipeline.canonical_json import canonical_json, digest_of
+from mue_model.config import Config
+from pipeline.canonical_json import canonical_json, digest_of, parse_json
 from pipeline.receipts import Part
 
 
@@ -44,5 +43,5 @@ class Manifest(Config):
 
     @classmethod
     def from_json(cls, data: bytes, *, where: str = "manifest.json") -> Manifest:
-        """Return the manifest in `data`, or raise `ValueError` saying what is wrong in `where`."""
-        return parse_config(cls, json.loads(data), where=where)
+        """Return the manifest in `data`, or raise `ConfigError` saying what is wrong in `where`."""
+        return parse_json(cls, data, where=where)

@@ -53,13 +53,17 @@ class ObjectFolder:
             entries = self._fs.ls(self._key(path), detail=True)
         except FileNotFoundError:
             return []
-        names = [entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in entries if entry["type"] == "file"]
+        # Some tools leave an empty object `done/` to stand for the folder itself.
+        names = [entry["name"].rsplit("/", 1)[-1] for entry in entries if entry["type"] == "file"]
         return [name for name in names if name and not name.startswith(TEMPORARY)]
 
     def size(self, path: str) -> int:
         """Return an object's size in bytes."""
         self._fs.invalidate_cache()
-        return int(self._fs.info(self._key(path))["size"])
+        facts = self._fs.info(self._key(path))
+        if facts["type"] != "file":
+            raise FileNotFoundError(errno.ENOENT, "not an object", path)
+        return int(facts["size"])
 
     def delete(self, path: str) -> None:
         """Remove a file; an absent one is fine."""

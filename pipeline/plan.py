@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +11,8 @@ from typing import Any, Literal
 import fsspec
 from pydantic import Field
 
-from mue_model.config import Config, parse_config
-from pipeline.canonical_json import canonical_json
+from mue_model.config import Config
+from pipeline.canonical_json import canonical_json, parse_json
 from pipeline.errors import some
 from pipeline.identity import shard_id_of
 from pipeline.shard_urls import PlanError, expand_urls, is_local
@@ -61,8 +60,8 @@ class Plan(Config):
 
     @classmethod
     def from_json(cls, data: bytes, *, where: str = "plan.json") -> Plan:
-        """Return the plan in `data`, or raise `ValueError` saying what is wrong in `where`."""
-        return parse_config(cls, json.loads(data), where=where)
+        """Return the plan in `data`, or raise `ConfigError` saying what is wrong in `where`."""
+        return parse_json(cls, data, where=where)
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,10 @@ def look_up_shard(url: str) -> tuple[int, str]:
 def _stat(url: str) -> _Found | str:
     """Size and version of a local file, or why there is none."""
     try:
+        url.encode()
         facts = os.stat(url)
+    except UnicodeEncodeError:
+        return "its name is not UTF-8"
     except FileNotFoundError:
         return "not found"
     except OSError as error:
@@ -142,7 +144,8 @@ _VERSION_KEYS = ("ETag", "etag", "md5Hash", "content_md5", "Content-MD5", "Last-
 def _look_up(url: str) -> _Found | str:
     """Size and version of an object, or why there is none."""
     try:
-        fs, path = fsspec.url_to_fs(url)
+        # A remembered listing would show the shard as it was, not as it is.
+        fs, path = fsspec.url_to_fs(url, use_listings_cache=False)
         facts = fs.info(path)
     except FileNotFoundError:
         return "not found"

@@ -44,6 +44,8 @@ class Progress:
 
     shards: dict[str, ShardProgress]
     """By shard_id; shards of which nothing is known yet are absent."""
+    rows_failed: int = 0
+    """Committed rows with status `failed`; before `repair`, one that two parts hold counts twice."""
 
     @property
     def rows_committed(self) -> int:
@@ -91,7 +93,7 @@ def progress_of(receipts: Sequence[Receipt]) -> Progress:
     for shard_id in sorted(ranges.keys() | ends.keys()):
         total, outcome = _settle(shard_id, ends.get(shard_id, []))
         shards[shard_id] = ShardProgress(merge(ranges.get(shard_id, [])), total, outcome)
-    return Progress(shards)
+    return Progress(shards, sum(receipt.part.failed for receipt in live(receipts) if receipt.part))
 
 
 def _settle(shard_id: str, receipts: list[Receipt]) -> tuple[int | None, ShardOutcome | None]:
@@ -127,11 +129,13 @@ def overlaps_of(receipts: Sequence[Receipt]) -> list[Overlap]:
 
 def _overlaps_in(shard_id: str, receipts: list[Receipt]) -> list[Overlap]:
     found = []
+    taken: Ranges = ()
     for index, loser in enumerate(receipts):
         left = loser.ranges[shard_id]
-        for keeper in receipts[:index]:
+        for keeper in receipts[:index] if intersect(left, taken) else ():
             rows = intersect(left, keeper.ranges[shard_id])
             if rows:
                 found.append(Overlap(shard_id, rows, keeper.id, loser.id))
                 left = subtract(left, rows)
+        taken = merge((*taken, *left))
     return found

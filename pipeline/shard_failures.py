@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Literal
 
-from mue_model.config import Config, parse_config
-from pipeline.canonical_json import canonical_json
+from mue_model.config import Config
+from pipeline.canonical_json import canonical_json, parse_json
 from pipeline.records import ShardCode
 
 
@@ -32,5 +31,5 @@ class ShardFailure(Config):
 
     @classmethod
     def from_json(cls, data: bytes, *, where: str) -> ShardFailure:
-        """Return the entry in `data`, or raise `ValueError` saying what is wrong in `where`."""
-        return parse_config(cls, json.loads(data), where=where)
+        """Return the entry in `data`, or raise `ConfigError` saying what is wrong in `where`."""
+        return parse_json(cls, data, where=where)

@@ -106,6 +106,9 @@ class Storage:
         except StorageError:
             raise
         except FileNotFoundError as error:
+            if verb in ("create", "write"):
+                message = "the bucket or folder above it does not exist; create it, or choose another --output"
+                raise StorageError(f"cannot {verb} {self.url}/{path}: {message}") from error
             raise FileAbsent(f"cannot {verb} {self.url}/{path}: it does not exist") from error
         except Exception as error:
             # Object stores raise their client library's own types, which have no common base.

@@ -1,0 +1,93 @@
+"""From what a user types to one URL per shard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.shard_urls import PlanError, expand_urls
+
+
+@pytest.fixture
+def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("00001.tar", "00000.tar", "00003.tgz", "00002.tar.gz", "00000.json", "._00000.tar", "sub/00009.tar"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _names(urls: list[str], corpus: Path) -> list[str]:
+    assert all(url.startswith(f"{corpus}/") for url in urls), "local paths come out absolute"
+    return [url.removeprefix(f"{corpus}/") for url in urls]
+
+
+@pytest.mark.parametrize(
+    ("typed", "shards"),
+    [
+        ("00000.tar", ["00000.tar"]),
+        ("{00000..00003}.tar", ["00000.tar", "00001.tar", "00002.tar", "00003.tar"]),
+        ("{8..10}.tar", ["8.tar", "9.tar", "10.tar"]),
+        ("{08..10}.tar", ["08.tar", "09.tar", "10.tar"]),
+        ("{2..0}.tar", ["2.tar", "1.tar", "0.tar"]),
+        ("{b,a}.tar", ["b.tar", "a.tar"]),
+        ("{a,b}/{0..1}.tar", ["a/0.tar", "a/1.tar", "b/0.tar", "b/1.tar"]),
+        ("{x}/{0..1}.tar", ["{x}/0.tar", "{x}/1.tar"]),
+        ("*.tar", ["00000.tar", "00001.tar"]),
+        ("0000[13].t*", ["00001.tar", "00003.tgz"]),
+        (".", ["00000.tar", "00001.tar", "00002.tar.gz", "00003.tgz"]),
+        ("sub/", ["sub/00009.tar"]),
+        ("sub/../00001.tar", ["00001.tar"]),
+    ],
+)
+def test_expands(corpus: Path, typed: str, shards: list[str]) -> None:
+    if typed == ".":
+        shards = sorted(shards)
+    assert _names(expand_urls([typed]), corpus) == shards
+
+
+def test_keeps_the_order_of_the_urls(corpus: Path) -> None:
+    urls = expand_urls(["sub", "00001.tar", f"file://{corpus}/00000.tar", "s3://bucket/{1..2}.tar"])
+    assert urls[3:] == ["s3://bucket/1.tar", "s3://bucket/2.tar"]
+    assert _names(urls[:3], corpus) == ["sub/00009.tar", "00001.tar", "00000.tar"]
+
+
+def test_a_file_that_is_there_is_taken_literally(corpus: Path) -> None:
+    for name in ("{0,1}.tar", "a[1].tar"):
+        (corpus / name).touch()
+        assert _names(expand_urls([name]), corpus) == [name]
+
+
+@pytest.mark.parametrize("url", ["https://host/a.tar?token=x[1]", "https://host/download?id=7", "gs://b/a.tar"])
+def test_leaves_plain_urls_alone(url: str) -> None:
+    assert expand_urls([url]) == [url]
+
+
+def test_refuses_a_shard_given_twice(corpus: Path) -> None:
+    with pytest.raises(PlanError, match=r"shard .*/00001\.tar is given twice"):
+        expand_urls(["{00000..00001}.tar", "sub/../00001.tar"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("nothing-*.tar", r"no file matches .*/nothing-\*\.tar"),
+        ("empty", r"folder .*/empty holds no shard; shards end in \.tar"),
+        ("memory://a.tar", "memory:// lives in one process"),
+    ],
+)
+def test_refuses_what_stands_for_no_shard(corpus: Path, typed: str, message: str) -> None:
+    (corpus / "empty").mkdir()
+    with pytest.raises(PlanError, match=message):
+        expand_urls([typed])
+
+
+@given(first=st.integers(0, 50), count=st.integers(1, 30), width=st.integers(0, 6))
+def test_ranges_count_as_a_shell_does(first: int, count: int, width: int) -> None:
+    low, high = str(first).zfill(width), str(first + count - 1).zfill(width)
+    padded = max(len(low), len(high)) if low[0] == "0" or high[0] == "0" else 0
+    expected = [f"s3://b/{str(number).zfill(padded)}.tar" for number in range(first, first + count)]
+    assert expand_urls([f"s3://b/{{{low}..{high}}}.tar"]) == expected
