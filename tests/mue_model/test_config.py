@@ -1,0 +1,79 @@
+"""Settings: frozen, keyword-only, strict; a mistake is one `ConfigError` that names the key."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from mue_model.config import RESNETS, ConfigError, EngineConfig, ExitConfig, GenerationConfig, Quirks, parse_config
+
+CONFIGS = [ExitConfig(), GenerationConfig(), EngineConfig(), Quirks()]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: type(config).__name__)
+def test_settings_are_frozen_and_keyword_only_and_documented(config: Any) -> None:
+    name, field = next(iter(type(config).model_fields.items()))
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(config, name, getattr(config, name))
+    with pytest.raises(TypeError):
+        type(config)(getattr(config, name))
+    assert field.description
+    assert all(field.description for field in type(config).model_fields.values())
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: type(config).__name__)
+def test_an_unknown_key_is_an_error_that_names_the_nearest(config: Any) -> None:
+    name = next(iter(type(config).model_fields))
+    with pytest.raises(ConfigError, match=rf"section: {name}x.*{name}\b"):
+        parse_config(type(config), {f"{name}x": 1}, where="section")
+
+
+@pytest.mark.parametrize(
+    ("cls", "data", "key"),
+    [
+        (GenerationConfig, {"max_tokens": 0}, "max_tokens"),
+        (GenerationConfig, {"beams": 5}, "beams"),
+        (GenerationConfig, {"no_repeat_ngram": -1}, "no_repeat_ngram"),
+        (EngineConfig, {"group_size": 0}, "group_size"),
+        (EngineConfig, {"policy": "regroup"}, "policy"),
+        (ExitConfig, {"schedule": "cosine"}, "schedule"),
+        (ExitConfig, {"image": "often"}, "image"),
+        (ExitConfig, {"kv_policy": "just_in_time"}, "kv_policy"),
+    ],
+)
+def test_a_wrong_value_is_an_error_that_names_its_key(cls: Any, data: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"exits: {key}"):
+        parse_config(cls, data, where="exits")
+
+
+def test_a_model_s_heads_divide_its_width(small_config: Any) -> None:
+    with pytest.raises(ValidationError, match="d_model 18 is not a multiple of decoder_attention_heads 4"):
+        small_config(d_model=18)
+
+
+def test_stem_channels_follow_the_stem(small_config: Any) -> None:
+    assert {name: small_config(resnet_type=name).stem_channels for name in RESNETS} == {
+        "resnet50": 1024,
+        "resnet101": 1024,
+        "resnet152": 1024,
+        "light": 256,
+    }
+
+
+def test_one_threshold_becomes_one_per_layer(small_config: Any) -> None:
+    thresholds = ExitConfig(image=0.9, decoder=(0.1, 0.2, 0.3, 0.4)).per_layer(small_config())
+    assert thresholds == {
+        "image": (0.9,) * 3,
+        "text": (1.0,) * 3,
+        "joint": (1.0,) * 3,
+        "decoder": (0.1, 0.2, 0.3, 0.4),
+    }
+
+
+def test_settings_and_rows_need_no_torch() -> None:
+    code = "import sys, mue_model.config, mue_model.rows, mue_model.costs; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
