@@ -217,7 +217,7 @@ def decode_sequence(
     positions = decoder.text_positions(0, length)
     self_bias = decoder.self_absolute_bias(positions, positions)
     cross_bias = decoder.cross_bias(positions, decoder.cross_pos_k_linear(encoded.positions))
-    causal = torch.full((length, length), float("-inf"), device=ids.device).triu(1)
+    causal = torch.full_like(self_bias[0], float("-inf")).triu(1)
     state, states = model.embed_target(ids), []
     for layer in range(model.config.decoder_layers):
         module = model.decoder_layer(layer)
