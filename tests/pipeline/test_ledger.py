@@ -264,9 +264,18 @@ def _job(ledger: Ledger, plan: Plan, make_table: Make, *, attempt: str) -> None:
 
 
 @pytest.mark.usefixtures("no_fsync")
-@pytest.mark.parametrize("same_names", [True, False], ids=["retried", "resumed"])
-@pytest.mark.parametrize("killed", [True, False], ids=["killed", "raised"])
-@pytest.mark.parametrize("moment", ["before", "torn", "after"])
+@pytest.mark.parametrize(
+    ("moment", "killed", "same_names"),
+    [
+        pytest.param("before", True, True, id="killed-before-then-retried"),
+        pytest.param("before", True, False, id="killed-before-then-resumed"),
+        pytest.param("after", True, True, id="killed-after-then-retried"),
+        pytest.param("after", True, False, id="killed-after-then-resumed"),
+        pytest.param("torn", True, True, id="killed-within-then-retried"),
+        pytest.param("torn", False, False, id="disk-full-then-resumed"),
+        pytest.param("after", False, True, id="error-after-then-retried"),
+    ],
+)
 def test_a_failure_at_any_write_ends_exactly_once(
     tmp_path: Path,
     make_plan: MakePlan,

@@ -83,7 +83,7 @@ _Rows = st.frozensets(st.integers(0, TOTAL - 1), min_size=1)
 _Commits = st.lists(
     st.tuples(st.sampled_from(["d1", "d2", "d3"]), st.sampled_from(SHARDS), _Rows), min_size=1, max_size=7
 )
-_Settings = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+_Settings = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def _commit_all(ledger: Ledger, make_table: Make, commits: Sequence[tuple[str, str, frozenset[int]]]) -> list[str]:
