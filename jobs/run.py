@@ -56,7 +56,7 @@ def run_job(spec: JobSpec, *, progress: ProgressView) -> JobOutcome:
         return _judged(spec, plan, ledger, shards_opened=0)
     record = RunRecord(ledger, spec)
     try:
-        with sigterm_interrupts(), _shown(progress, plan, ledger):
+        with _shown(progress, plan, ledger):
             opened = _run_missing(job, plan, ledger, record.attempt)
         outcome = _judged(spec, plan, ledger, shards_opened=opened)
         record.end(outcome.exit_code)
@@ -96,7 +96,8 @@ def _run_missing(job: PreparedJob, plan: Plan, ledger: Ledger, attempt: str) -> 
         segment = Segment(number=number, attempt=attempt, reads=reads, fingerprint=plan.fingerprint)
         run_segment(spec, segment, job.facts, job.exits)
 
-    with ray_session(num_cpus=layout.ray_num_cpus):
+    # Ray installs a SIGTERM handler of its own when it starts, so ours comes after it.
+    with ray_session(num_cpus=layout.ray_num_cpus), sigterm_interrupts():
         starts = range(0, len(reads), SEGMENT_SHARDS)
         for number, start in enumerate(starts):
             run(number, reads[start : start + SEGMENT_SHARDS])

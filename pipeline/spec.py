@@ -82,7 +82,7 @@ class OutputConfig(Config):
     url: str
     """Output folder: a path or an fsspec URL."""
     rows_per_part: int = Field(default=256, gt=0)
-    """Rows of one data file. A crash loses at most the work on parts that were not complete."""
+    """Fewest rows of one data file, the last ones apart. A crash loses the work on parts that were not complete."""
 
 
 class FiltersConfig(Config):
