@@ -6,12 +6,18 @@ position bias and mask as one additive tensor. Source: arXiv 2202.03052, NormFor
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values, each [G, H, T, D]."""
+
+
+AttentionKernel = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""What computes softmax attention: `attend` or `attend_fused`."""
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
@@ -40,7 +46,7 @@ class Attention(nn.Module):
         self.q_proj = nn.Linear(width, width)
         self.out_proj = nn.Linear(width, width)
         self.c_attn = nn.Parameter(torch.ones(heads))
-        self.kernel = attend
+        self.kernel: AttentionKernel = attend
 
     def _split(self, x: Tensor) -> Tensor:
         """[G, T, C] -> [G, H, T, D]."""

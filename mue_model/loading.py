@@ -11,6 +11,7 @@ from mue_model.config import EngineConfig, ExitConfig, GenerationConfig
 from mue_model.engine.batch import BatchRunner
 from mue_model.engine.engine import Engine
 from mue_model.exits import CosineExit
+from mue_model.layers import Attention, AttentionKernel, attend_fused
 from mue_model.model import MueModel, parameter_shapes
 from mue_model.model_folder import ModelFacts
 from mue_model.seeded import SEEDED_NAME, seeded_array
@@ -23,7 +24,17 @@ def load_model(facts: ModelFacts, *, device: str = "cpu", dtype: str = "float32"
         tensors = {name: torch.from_numpy(seeded_array(name, shape)) for name, shape in shapes.items()}
     else:
         tensors = load_weights(Path(facts.name), facts.config)
-    return build_model(facts.config, tensors).to(device=pick_device(device), dtype=getattr(torch, dtype))
+    model = build_model(facts.config, tensors).to(device=pick_device(device), dtype=getattr(torch, dtype))
+    if model.device.type == "cuda":
+        use_kernel(model, attend_fused)
+    return model
+
+
+def use_kernel(model: MueModel, kernel: AttentionKernel) -> None:
+    """Let every attention of `model` run through `kernel`: explicit products are fastest for small rows on a CPU."""
+    for module in model.modules():
+        if isinstance(module, Attention):
+            module.kernel = kernel
 
 
 def pick_device(device: str) -> torch.device:
