@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from mue_model import reference
 from mue_model.checkpoint import build_model
@@ -168,3 +169,15 @@ def quantile_exits() -> Callable[..., CosineExit]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def counted() -> Callable[[Callable[[], Any]], tuple[Any, int]]:
+    """`counted(run)`: what `run()` returns, and the FLOPs that torch counts meanwhile."""
+
+    def count(run: Callable[[], Any]) -> tuple[Any, int]:
+        with FlopCounterMode(display=False) as counter:
+            result = run()
+        return result, counter.get_total_flops()
+
+    return count
