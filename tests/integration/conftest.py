@@ -35,7 +35,7 @@ def drawing(request: pytest.FixtureRequest) -> ModuleType:
     return module
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def draw_shard(drawing: ModuleType) -> Callable[..., dict[str, bytes]]:
     """Write one shard of drawn scenes; returns its images by key."""
     import random
