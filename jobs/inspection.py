@@ -83,4 +83,6 @@ def _shown(value: Any) -> str:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
+    if isinstance(value, dict):
+        value = {key: round(inner, 3) if isinstance(inner, float) else inner for key, inner in value.items()}
     return json.dumps(value, ensure_ascii=False)

@@ -62,26 +62,23 @@ class PlannedModel:
     """What a plan says about its model."""
 
     name: str
-    digest: str | None
+    """`seeded`, or the beginning of the digest: a plan does not record where the model lay."""
     untrained: bool
     """Seeded weights: the texts mean nothing."""
     encoder_layers: int | None
     decoder_layers: int | None
-    streams: str | None
 
 
 def planned_model(plan: Plan) -> PlannedModel:
     """Return what the fingerprint was made of, as far as it concerns the model."""
     model: dict[str, Any] = plan.fingerprint_parts.get("model") or {}
-    config: dict[str, Any] = model.get("config") or plan.fingerprint_parts.get("model_config") or {}
+    config: dict[str, Any] = model.get("config") or {}
     untrained = bool(model.get("untrained", False))
     return PlannedModel(
-        name=str(model.get("name") or (SEEDED_MODEL if untrained else "model")),
-        digest=model.get("digest"),
+        name=SEEDED_MODEL if untrained else f"digest {str(model.get('digest'))[:16]}",
         untrained=untrained,
         encoder_layers=config.get("encoder_layers"),
         decoder_layers=config.get("decoder_layers"),
-        streams=config.get("streams"),
     )
 
 

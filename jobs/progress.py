@@ -45,7 +45,7 @@ class ProgressFacts:
         if self.rows_total is not None:
             share = math.floor(100 * self.rows_done / self.rows_total) if self.rows_total else 100
             parts = [f"{self.rows_done:,}{of}{about}{self.rows_total:,} rows", f"{about}{share}%"]
-        if self.rows_per_s is not None:
+        if self.rows_per_s:
             parts.append(f"{self.rows_per_s:,.{1 if self.rows_per_s < 100 else 0}f}/s")
         if self.eta_s is not None:
             parts.append(f"{about}{duration(self.eta_s)} left")
