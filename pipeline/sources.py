@@ -24,8 +24,8 @@ class ShardSource(Datasource):
         self._reads, self._inputs = tuple(reads), inputs
 
     def get_name(self) -> str:
-        """Name of the read tasks in Ray's logs."""
-        return "ReadShards"
+        """Name of the read tasks in Ray's logs, after "Read"."""
+        return "Shards"
 
     def estimate_inmemory_data_size(self) -> int:
         """Bytes of all shards: images stay compressed until they are decoded."""
