@@ -151,22 +151,19 @@ class Witness:
 
 @pytest.fixture(scope="session")
 def quantile_exits() -> Callable[..., CosineExit]:
-    """`quantile_exits(model, rows, generation, .5)`: a threshold per layer that about this share stays below."""
+    """`quantile_exits(model, rows, .6)`: thresholds, one per layer, that this share of similarities stays below."""
 
-    def make(model: MueModel, rows: Sequence[RowInput], generation: GenerationConfig, share: float) -> CosineExit:
+    def make(model: MueModel, rows: Sequence[RowInput], share: float, steps: int = 8) -> CosineExit:
         witness = Witness()
         for row in rows:
-            reference.run_row(model, row, witness, generation)
-        stages: list[Stage] = ["joint", "image", "text", "decoder"]
-        depth = dict.fromkeys(stages, model.config.encoder_layers) | {"decoder": model.config.decoder_layers}
-        return CosineExit(
-            {
-                stage: [
-                    float(np.quantile(witness.seen.get((stage, layer), [1]), share)) for layer in range(depth[stage])
-                ]
-                for stage in stages
-            }
-        )
+            reference.run_row(model, row, witness, GenerationConfig(max_tokens=steps))
+        layers = dict.fromkeys(("joint", "image", "text"), model.config.encoder_layers)
+        layers["decoder"] = model.config.decoder_layers
+        thresholds = {
+            stage: [float(np.quantile(witness.seen.get((stage, layer), [1]), share)) for layer in range(depth)]
+            for stage, depth in layers.items()
+        }
+        return CosineExit(thresholds)
 
     return make
 
