@@ -8,6 +8,7 @@ import typer
 
 from jobs.model_view import model_document, model_table
 from jobs.terminal import Terminal
+from mue_model.config import Streams
 from mue_model.model_names import model_facts
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -29,22 +30,45 @@ def convert(
     context: typer.Context,
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="Published OFA folder, or a fairseq .pt file.")],
     target: Annotated[str, typer.Argument(metavar="FOLDER", help="Model folder to write.")],
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder with vocab.json and merges.txt, or with OFA's dict.txt, encoder.json and vocab.bpe. "
+            "A .pt file needs it.",
+        ),
+    ] = None,
+    streams: Annotated[
+        Streams | None,
+        typer.Option(help="How the checkpoint was trained: joint (plain OFA, the default) or decomposed (MuE)."),
+    ] = None,
+    image_size: Annotated[int, typer.Option(metavar="PIXELS", help="Side to which images are resized.")] = 480,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace FOLDER; accept decomposed streams for plain OFA weights.")
+    ] = False,
 ) -> None:
     """Turn a published checkpoint into a model folder.
 
     Nothing in the checkpoint is executed: only tensors are read. A missing, extra or misshapen tensor is an error
-    that names it.
+    that names it. FOLDER appears when all of it is written.
 
     \b
     Example:
       mue model convert OFA-tiny/ models/tiny
+      mue model convert caption_mue.pt models/mue --streams decomposed --tokenizer OFA-base/
     """
     from mue_model.convert import convert as convert_checkpoint
 
-    convert_checkpoint(source, target)
     terminal: Terminal = context.obj
+    report = convert_checkpoint(
+        source, target, tokenizer=tokenizer, streams=streams, image_size=image_size, force=force
+    )
     facts = model_facts(target)
-    terminal.show(model_table(facts), model_document(facts))
+    done = {"kind": report.kind, "tensors": report.tensors, "parameters": report.parameters, "notes": report.notes}
+    terminal.show(model_table(facts), {**model_document(facts), "converted": done})
+    terminal.note(f"{report.tensors} tensors, {report.parameters:,} parameters written to {target}")
+    for note in report.notes:
+        terminal.note(note)
 
 
 @app.command()

@@ -6,7 +6,9 @@ Hugging Face OFA checkpoints and ours use the same names; `fairseq_name` maps th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from pathlib import Path
 
 import torch
@@ -24,46 +26,111 @@ TIED = ("decoder.embed_tokens.weight", "decoder.output_projection.weight")
 
 # Index tables that follow from the configuration, counters and version marks.
 _RECOMPUTED = re.compile(r"(^|\.)(token_rp_bucket|image_rp_bucket|image_position_idx|num_batches_tracked|version)$")
-_FAIRSEQ = [
-    (re.compile(r"^(encoder\.layers\.\d+)\.attn_ln\."), r"\1.self_attn_mid_layer_norm."),
-    (re.compile(r"^(decoder\.layers\.\d+)\.self_attn_ln\."), r"\1.self_attn_mid_layer_norm."),
-    (re.compile(r"^(decoder\.layers\.\d+)\.cross_attn_ln\."), r"\1.cross_attn_mid_layer_norm."),
-    (re.compile(r"^(decoder\.layers\.\d+)\.encoder_attn\."), r"\1.cross_attn."),
-    (re.compile(r"^(decoder\.layers\.\d+)\.encoder_attn_layer_norm\."), r"\1.cross_attn_layer_norm."),
-    (re.compile(r"^((?:en|de)coder\.layers\.\d+)\.ffn_layernorm\."), r"\1.ffn_layer_norm."),
-]
+_IN_LAYER = re.compile(r"^(encoder|decoder)(\.layers\.\d+\.)(\w+)(\..+)$")
+_FAIRSEQ = {
+    "encoder": {"attn_ln": "self_attn_mid_layer_norm", "ffn_layernorm": "ffn_layer_norm"},
+    "decoder": {
+        "self_attn_ln": "self_attn_mid_layer_norm",
+        "cross_attn_ln": "cross_attn_mid_layer_norm",
+        "encoder_attn": "cross_attn",
+        "encoder_attn_layer_norm": "cross_attn_layer_norm",
+        "ffn_layernorm": "ffn_layer_norm",
+    },
+}
+"""fairseq's names of the parts of a layer, and ours, where they differ."""
+_OURS = {stack: {ours: theirs for theirs, ours in parts.items()} for stack, parts in _FAIRSEQ.items()}
+
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _SHOWN = 8
+"""Most problems of one kind that a message names."""
 
 
 def fairseq_name(name: str) -> str:
     """Return our name of a tensor in a fairseq checkpoint."""
-    for pattern, replacement in _FAIRSEQ:
-        name = pattern.sub(replacement, name)
-    return name
+    return _renamed(name, _FAIRSEQ)
 
 
-def match_tensors(config: ModelConfig, tensors: Mapping[str, Tensor], *, where: str) -> dict[str, Tensor]:
-    """Return exactly the tensors that a model of `config` has, or raise `ModelFolderError` naming every misfit.
+def name_in_fairseq(name: str) -> str:
+    """Return the name that a tensor of ours has in a fairseq checkpoint."""
+    return _renamed(name, _OURS)
 
-    Index tables and version marks are dropped; tied copies of the token embedding must equal it.
+
+def _renamed(name: str, parts: Mapping[str, Mapping[str, str]]) -> str:
+    match = _IN_LAYER.match(name)
+    if match is None:
+        return name
+    stack, layer, part, rest = match.groups()
+    return f"{stack}{layer}{parts[stack].get(part, part)}{rest}"
+
+
+def parameter_count(shapes: Mapping[str, Sequence[int]]) -> int:
+    """Return the number of trained values, given all shapes by name: BatchNorm's statistics are not trained."""
+    return sum(prod(shape) for name, shape in shapes.items() if ".running_" not in name)
+
+
+def match_tensors(
+    config: ModelConfig, tensors: Mapping[str, Tensor], *, where: str, name_in_file: Callable[[str], str] = str
+) -> dict[str, Tensor]:
+    """Return exactly the tensors that a model of `config` has, or raise `ModelFolderError` naming the misfits.
+
+    Index tables and version marks are dropped; tied copies of the token embedding must equal it. Tensors go by our
+    names; `name_in_file` says how the user knows them.
     """
+
+    def called(name: str) -> str:
+        theirs = name_in_file(name)
+        return name if theirs == name else f"{name} ({theirs} in the file)"
+
     kept = {name: tensor for name, tensor in tensors.items() if not _RECOMPUTED.search(name)}
     tied = {name: kept.pop(name) for name in TIED if name in kept}
     expected = parameter_shapes(config)
-    problems = [f"missing tensor {name} {expected[name]}" for name in expected if name not in kept]
-    problems += [f"unexpected tensor {name} {tuple(kept[name].shape)}" for name in kept if name not in expected]
-    for name, shape in expected.items():
-        if name in kept and tuple(kept[name].shape) != shape:
-            problems.append(f"tensor {name} has shape {tuple(kept[name].shape)}, the configuration asks for {shape}")
-        elif name in kept and not kept[name].is_floating_point():
-            problems.append(f"tensor {name} holds {kept[name].dtype}, not floating-point numbers")
-    for name, tensor in tied.items():
-        if EMBEDDING in kept and not torch.equal(tensor, kept[EMBEDDING]):
-            problems.append(f"tensor {name} differs from {EMBEDDING}, with which it is tied")
-    if problems:
-        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise ModelFolderError(f"{where} does not fit its configuration: {'; '.join(problems[:_SHOWN])}{more}")
+    common = [name for name in expected if name in kept]
+    problems = [
+        [f"missing tensor {called(name)} {expected[name]}" for name in expected if name not in kept],
+        [f"unexpected tensor {called(name)} {_shape(kept[name])}" for name in kept if name not in expected],
+        [
+            f"tensor {called(name)} has shape {_shape(kept[name])}, the configuration asks for {expected[name]}"
+            for name in common
+            if _shape(kept[name]) != expected[name]
+        ],
+        [
+            f"tensor {called(name)} holds {kept[name].dtype}, not floating-point numbers of 16, 32 or 64 bits"
+            for name in common
+            if kept[name].dtype not in _DTYPES
+        ],
+        [
+            f"tensor {called(name)} differs from {EMBEDDING}, with which it is tied"
+            for name, tensor in tied.items()
+            if EMBEDDING in kept and not _equal(tensor, kept[EMBEDDING])
+        ],
+    ]
+    if any(problems):
+        lines = [line for kind in problems for line in _first_of(kind)]
+        raise ModelFolderError(f"{where} does not fit its configuration: {'; '.join(lines)}")
     return {name: kept[name] for name in expected}
+
+
+def check_finite(tensors: Mapping[str, Tensor], *, where: str) -> None:
+    """Raise `ModelFolderError` naming the tensors that hold infinities or NaN."""
+    counts = {name: tensor.numel() - int(torch.isfinite(tensor).sum()) for name, tensor in tensors.items()}
+    lines = [f"tensor {name} holds {count} values that are not finite" for name, count in counts.items() if count]
+    if lines:
+        raise ModelFolderError(f"{where} is damaged: {'; '.join(_first_of(lines))}")
+
+
+def _shape(tensor: Tensor) -> tuple[int, ...]:
+    return tuple(tensor.shape)
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors have the same values; NaN equals NaN, which is for `check_finite` to refuse."""
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    return torch.equal(a, b) or bool(torch.allclose(a, b, rtol=0, atol=0, equal_nan=True))
+
+
+def _first_of(lines: list[str]) -> list[str]:
+    return lines[:_SHOWN] + ([f"and {len(lines) - _SHOWN} more of this kind"] if len(lines) > _SHOWN else [])
 
 
 def build_model(config: ModelConfig, tensors: Mapping[str, Tensor]) -> MueModel:
@@ -91,6 +158,14 @@ def load_weights(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
 
 
 def save_weights(folder: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write model.safetensors; the token embedding is stored once."""
+    """Write model.safetensors, each tensor in its own dtype."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(contiguous, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    pointers = Counter(tensor.untyped_storage().data_ptr() for tensor in contiguous.values())
+    for name, tensor in contiguous.items():
+        if pointers[tensor.untyped_storage().data_ptr()] > 1:  # safetensors refuses tensors that share memory
+            contiguous[name] = tensor.clone()
+    path = folder / WEIGHTS_FILE
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(contiguous, path, metadata={"format": "pt"})
+    path.chmod(mode)  # safetensors gives its file to the owner alone, whatever the umask

@@ -32,11 +32,13 @@ _IMPLEMENTED: dict[str, Any] = {
     "entangle_position_embedding": False,
     "interpolate_position": False,
     "layernorm_embedding": True,
+    "model_type": "ofa",
     "normformer": True,
     "patch_layernorm_embedding": True,
     "scale_embedding": False,
     "share_attn_bias": False,
     "share_decoder_input_output_embed": True,
+    "use_image_feature": True,
     "use_ofasys": False,
 }
 
@@ -123,7 +125,7 @@ def read_config(path: Path) -> ModelConfig:
 
 def config_document(config: ModelConfig) -> dict[str, Any]:
     """Return the content of a config.json that OFA's own code would understand too."""
-    return {"model_type": "ofa", "architectures": ["OFAModel"], **_IMPLEMENTED, **config.model_dump(mode="json")}
+    return {"architectures": ["OFAModel"], **_IMPLEMENTED, **config.model_dump(mode="json")}
 
 
 def read_presets(path: Path) -> dict[str, ExitConfig]:

@@ -71,12 +71,17 @@ class Tokenizer:
         """
         path = Path(folder)
         vocab = _read_vocab(path / VOCAB_FILE)
+        return cls.of_model(vocab, read_merges(path / MERGES_FILE), vocab_size=vocab_size, where=str(path))
+
+    @classmethod
+    def of_model(cls, vocab: Mapping[str, int], merges: Iterable[Merge], *, vocab_size: int | None, where: str) -> Self:
+        """Take over the content for a model with `vocab_size` ids, as `from_folder` does."""
         if vocab_size == OFA_VOCAB_SIZE:
             vocab = {**_OFA_ADDITIONS, **vocab}
-        tokenizer = cls(vocab, _read_merges(path / MERGES_FILE), where=str(path))
+        tokenizer = cls(vocab, merges, where=where)
         if vocab_size is not None and tokenizer.vocab_size > vocab_size:
             raise TokenizerError(
-                f"{path / VOCAB_FILE}: largest id {tokenizer.vocab_size - 1}, but the model's vocab_size is "
+                f"{where}: {VOCAB_FILE}: largest id {tokenizer.vocab_size - 1}, but the model's vocab_size is "
                 f"{vocab_size}; the file belongs to another model"
             )
         return tokenizer
@@ -164,7 +169,8 @@ def _read_vocab(path: Path) -> dict[str, int]:
     return vocab
 
 
-def _read_merges(path: Path) -> list[Merge]:
+def read_merges(path: Path) -> list[Merge]:
+    """Return the merges of a merges.txt, or of GPT-2's vocab.bpe, which has the same form."""
     merges: list[Merge] = []
     # Not splitlines(): it would also cut at characters that stand for bytes.
     for number, line in enumerate(_read_text(path).split("\n"), 1):

@@ -1,0 +1,124 @@
+"""A model folder says what its model is, or names the file and key that is wrong. No weights are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mue_model.config import ConfigError, ExitConfig, ModelConfig
+from mue_model.model_folder import (
+    ModelFolderError,
+    config_document,
+    presets_document,
+    read_config,
+    read_model_folder,
+)
+from mue_model.processor import Processor
+from mue_model.tokenizer import build_word_tokenizer
+
+TOKENIZER = build_word_tokenizer(["cat"])
+PRESETS = {"exact": ExitConfig(), "quick": ExitConfig(image=0.5, decoder=(0.9, 0.8, 0.7, 0.6))}
+
+
+@pytest.fixture
+def config(small_config: Callable[..., ModelConfig]) -> ModelConfig:
+    return small_config(vocab_size=300, streams="decomposed", quirks={"drop_image_rel_bias": True})
+
+
+@pytest.fixture
+def folder(tmp_path: Path, config: ModelConfig) -> Path:
+    Processor(tokenizer=TOKENIZER, image_size=64).save(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(config_document(config)), "utf-8")
+    (tmp_path / "exits.json").write_text(json.dumps(presets_document(PRESETS, default="quick")), "utf-8")
+    (tmp_path / "model.safetensors").write_bytes(b"not read")
+    return tmp_path
+
+
+def edit(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | changes), "utf-8")
+
+
+def test_what_was_written_is_read(folder: Path, config: ModelConfig) -> None:
+    facts = read_model_folder(folder)
+    assert (facts.name, facts.config, facts.untrained) == (str(folder), config, False)
+    assert facts.presets == {**PRESETS, "default": PRESETS["quick"]}
+    assert (facts.processor.image_size, facts.processor.tokenizer) == (64, TOKENIZER)
+    assert facts.exits("quick") == PRESETS["quick"]
+    assert facts.exits(ExitConfig(image=0.1)) == ExitConfig(image=0.1)
+
+
+def test_the_digest_follows_weights_configuration_and_vocabulary(folder: Path) -> None:
+    digests = {read_model_folder(folder).digest}
+    (folder / "exits.json").unlink()
+    (folder / "MODEL_CARD.md").write_text("anything", "utf-8")
+    assert {read_model_folder(folder).digest} == digests
+    (folder / "model.safetensors").write_bytes(b"other")
+    digests.add(read_model_folder(folder).digest)
+    edit(folder / "config.json", streams="joint")
+    digests.add(read_model_folder(folder).digest)
+    build_word_tokenizer(["dog"]).save(folder)
+    digests.add(read_model_folder(folder).digest)
+    assert len(digests) == 4
+
+
+def test_a_folder_without_exits_has_full_depth_only(folder: Path) -> None:
+    (folder / "exits.json").unlink()
+    assert read_model_folder(folder).presets == {"default": ExitConfig(), "exact": ExitConfig()}
+
+
+def test_exits_that_do_not_fit_the_model_are_refused(folder: Path) -> None:
+    facts = read_model_folder(folder)
+    with pytest.raises(ConfigError, match=r"exits = 'fast': .* has the presets default, exact, quick"):
+        facts.exits("fast")
+    with pytest.raises(ConfigError, match=r"exits\.image has 2 thresholds, but the model has 3 layers there"):
+        facts.exits(ExitConfig(image=(0.5, 0.6)))
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "said"),
+    [
+        ("config.json", {"normformer": False}, "config.json: normformer = False is not implemented, only True is"),
+        ("config.json", {"use_ofasys": True}, "use_ofasys = True is not implemented"),
+        ("config.json", {"model_type": "blip"}, "model_type = 'blip' is not implemented"),
+        ("config.json", {"resnet_type": "resnet18"}, "resnet_type = 'resnet18'"),
+        ("config.json", {"d_model": "wide"}, "d_model = 'wide': expected a whole number"),
+        ("config.json", {"d_model": 15}, "d_model 15 is not a multiple of encoder_attention_heads 2"),
+        ("config.json", {"streams": "split"}, "streams = 'split': expected 'joint' or 'decomposed'"),
+        ("config.json", {"vocab_size": 100}, "the model's vocab_size is 100"),
+        ("preprocessor_config.json", {"size": {"height": 100, "width": 100}}, "100 is not a multiple of 16"),
+        ("preprocessor_config.json", {"size": {"height": 96, "width": 96}}, "image size 96 is above 80"),
+        ("preprocessor_config.json", {"image_std": [1, 1, 1]}, "image_std = [1, 1, 1] is not supported"),
+        ("exits.json", {"default": "none"}, "exits.json: needs 'presets'"),
+        ("exits.json", {"presets": {"quick": {"imagee": 1}}}, "presets.quick: imagee = 1: unknown key, did you mean"),
+    ],
+)
+def test_a_wrong_key_is_named(folder: Path, file: str, changes: dict[str, Any], said: str) -> None:
+    edit(folder / file, **changes)
+    with pytest.raises((ModelFolderError, ConfigError)) as raised:
+        read_model_folder(folder)
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors", "vocab.json", "preprocessor_config.json"])
+def test_a_missing_file_is_named(folder: Path, file: str) -> None:
+    (folder / file).unlink()
+    with pytest.raises(ModelFolderError, match=rf"{file}.* is missing|{file}: missing"):
+        read_model_folder(folder)
+
+
+@pytest.mark.parametrize(("content", "said"), [(b"{", "as JSON"), (b"[]", "no JSON object"), (b"\xff", "as JSON")])
+def test_a_damaged_config_is_named(folder: Path, content: bytes, said: str) -> None:
+    (folder / "config.json").write_bytes(content)
+    with pytest.raises(ModelFolderError, match=f"config.json .*{said}"):
+        read_config(folder / "config.json")
+
+
+def test_no_folder_and_no_local_folder_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(ModelFolderError, match="there is no such folder"):
+        read_model_folder(tmp_path / "none")
+    with pytest.raises(ModelFolderError, match="only local folders can be read"):
+        read_model_folder("s3://bucket/model")
