@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ray
+import ray.data
 
 logger = logging.getLogger(__name__)
 
@@ -22,10 +23,11 @@ def ray_session(*, num_cpus: int) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    _keep_off_the_terminal()
     address = os.environ.get("RAY_ADDRESS")
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    options = {"logging_level": logging.ERROR, "log_to_driver": True}
+    verbose = logger.isEnabledFor(logging.DEBUG)
+    # What workers print, libtiff's complaints about broken images for one, stays in Ray's log files.
+    options = {"logging_level": logging.ERROR, "log_to_driver": verbose}
     if address:
         ray.init(address=address, **options)
     else:
@@ -34,3 +36,12 @@ def ray_session(*, num_cpus: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _keep_off_the_terminal() -> None:
+    """Leave Ray Data's plans and tracebacks to its log file: errors come back as exceptions. -v shows all."""
+    if logger.isEnabledFor(logging.DEBUG):
+        return
+    for handler in logging.getLogger("ray.data").handlers:
+        if handler.get_name() == "console":
+            handler.setLevel(logging.CRITICAL)

@@ -49,6 +49,8 @@ def run_job(spec: JobSpec, *, progress: ProgressView) -> JobOutcome:
     """
     job = prepare(spec)
     ledger = Ledger(Storage.open(spec.output.url))
+    if not ledger.storage.exists(MANIFEST):
+        _check_weights(job)
     plan = ledger.adopt_plan(job.plan)
     if ledger.storage.exists(MANIFEST) and not ledger.progress().unfinished(plan):
         logger.info("every row is committed already: no shard is opened")
@@ -71,6 +73,14 @@ def run_job(spec: JobSpec, *, progress: ProgressView) -> JobOutcome:
         record.end(ExitCode.FAILURE)
         raise
     return outcome
+
+
+def _check_weights(job: PreparedJob) -> None:
+    """Refuse weights that do not fit before anything is written."""
+    if not job.facts.untrained:
+        from mue_model.loading import check_weights
+
+        check_weights(job.facts)
 
 
 def _judged(spec: JobSpec, plan: Plan, ledger: Ledger, *, shards_opened: int) -> JobOutcome:

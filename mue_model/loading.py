@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from mue_model.checkpoint import build_model, load_weights
-from mue_model.config import EngineConfig, ExitConfig, GenerationConfig
+from mue_model.config import ConfigError, EngineConfig, ExitConfig, GenerationConfig
 from mue_model.engine.batch import BatchRunner
 from mue_model.engine.engine import Engine
 from mue_model.exits import CosineExit
@@ -30,6 +30,12 @@ def load_model(facts: ModelFacts, *, device: str = "cpu", dtype: str = "float32"
     return model
 
 
+def check_weights(facts: ModelFacts) -> None:
+    """Raise `ModelFolderError` naming every tensor that does not fit; the file is mapped, not read."""
+    if facts.name != SEEDED_NAME:
+        load_weights(Path(facts.name), facts.config)
+
+
 def use_kernel(model: MueModel, kernel: AttentionKernel) -> None:
     """Let every attention of `model` run through `kernel`: explicit products are fastest for small rows on a CPU."""
     for module in model.modules():
@@ -38,9 +44,15 @@ def use_kernel(model: MueModel, kernel: AttentionKernel) -> None:
 
 
 def pick_device(device: str) -> torch.device:
-    """Return the torch device called `device`; "auto" is CUDA where there is one, else the CPU."""
+    """Return the torch device called `device`; "auto" is CUDA where there is one, else the CPU.
+
+    Raises:
+        ConfigError: CUDA is asked for, but torch sees none here.
+    """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"engine.device = {device}: torch {torch.__version__} sees no CUDA device here; use cpu")
     return torch.device(device)
 
 

@@ -6,7 +6,6 @@ those, so rows of several calls share the engine's batches. Rows leave in the or
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import sys
 from typing import Any
@@ -44,7 +43,6 @@ class ModelActor:
         engine: EngineConfig,
         attempt: str,
     ) -> None:
-        faulthandler.enable()
         if engine.threads:
             torch.set_num_threads(engine.threads)
         self._facts, self._attempt = facts, attempt

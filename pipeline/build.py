@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset, TaskPoolStrategy
+from ray.exceptions import RayError
 
 from mue_model.config import ExitConfig
 from mue_model.model_folder import ModelFacts
 from pipeline.actor import ModelActor
+from pipeline.errors import PipelineError
 from pipeline.preprocess import DecodeRows
 from pipeline.shard_read import ShardRead
 from pipeline.sinks import LedgerSink
@@ -37,18 +39,34 @@ class Segment:
     fingerprint: str
 
 
+class SegmentFailed(PipelineError):
+    """Ray gave up on a segment. The message has the cause; what was committed before stays committed."""
+
+
 def run_segment(spec: JobSpec, segment: Segment, facts: ModelFacts, exits: ExitConfig) -> None:
-    """Read, answer and commit the segment's rows; returns when every one of them is committed."""
-    build(spec, segment, facts, exits).write_datasink(
-        LedgerSink(
-            spec.output.url,
-            fingerprint=segment.fingerprint,
-            attempt=segment.attempt,
-            segment=segment.number,
-            rows_per_part=spec.output.rows_per_part,
-        ),
-        ray_remote_args={"num_cpus": WRITE_CPUS},
+    """Read, answer and commit the segment's rows; returns when every one of them is committed.
+
+    Raises:
+        SegmentFailed: An actor could not start or died too often, or a task failed.
+    """
+    sink = LedgerSink(
+        spec.output.url,
+        fingerprint=segment.fingerprint,
+        attempt=segment.attempt,
+        segment=segment.number,
+        rows_per_part=spec.output.rows_per_part,
     )
+    try:
+        build(spec, segment, facts, exits).write_datasink(sink, ray_remote_args={"num_cpus": WRITE_CPUS})
+    except RayError as error:
+        advice = "what was committed is kept, and the same command goes on from there; -v shows where it happened"
+        raise SegmentFailed(f"the job stopped: {_cause(error)}; {advice}") from error
+
+
+def _cause(error: RayError) -> str:
+    """The innermost reason: Ray appends the remote traceback, whose last line names it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
 
 
 def build(spec: JobSpec, segment: Segment, facts: ModelFacts, exits: ExitConfig) -> Dataset:

@@ -18,12 +18,16 @@ RESULTS_VERSION = 1
 
 
 class RowStatus(StrEnum):
+    """What became of a row."""
+
     OK = "ok"
     FAILED = "failed"
     FILTERED = "filtered"
 
 
 class ErrorStage(StrEnum):
+    """Where a row failed."""
+
     READ = "read"
     DECODE = "decode"
     PREPROCESS = "preprocess"
@@ -65,6 +69,8 @@ class ErrorCode(StrEnum):
 
 
 class ShardState(StrEnum):
+    """How the reading of a shard ended."""
+
     DONE = "done"
     BAD = "bad"
 
