@@ -30,6 +30,7 @@ class _Call:
 
     def __init__(self, rows: Sequence[RowInput]) -> None:
         self.future: Future[list[RowResult]] = Future()
+        self.future.set_running_or_notify_cancel()  # rows cannot be withdrawn: cancel() answers no
         self.submitted = time.perf_counter()
         self._results: list[RowResult | None] = [None] * len(rows)
         self._open = len(rows)
@@ -135,15 +136,17 @@ class Engine:
     def _answer(self, group: list[_Ticket]) -> None:
         """Run a group and deliver every row; a group that raises is halved until the row at fault is alone."""
         began = time.perf_counter()
+        error = None
         try:
-            results = self._runner.run([ticket.row for ticket in group])
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            self._halve(group, RowError(code="out_of_memory", message=str(error)))
-            return
-        except Exception as error:
-            if _device_is_lost(error):
+            results = [self._with_text(result) for result in self._runner.run([ticket.row for ticket in group])]
+        except (MemoryError, torch.OutOfMemoryError) as failure:
+            error = RowError(code="out_of_memory", message=str(failure))
+        except Exception as failure:
+            if _device_is_lost(failure):
                 raise
-            self._halve(group, RowError(code="model_error", message=f"{type(error).__name__}: {error}"))
+            error = RowError(code="model_error", message=f"{type(failure).__name__}: {failure}")
+        if error:  # outside the handlers: the failure is gone, and with it the memory that its frames held
+            self._halve(group, error)
             return
         ended = time.perf_counter()
         uids = tuple(ticket.row.uid for ticket in group)
@@ -152,7 +155,6 @@ class Engine:
                 ticket.place,
                 replace(
                     result,
-                    text=self._text(result),
                     queue_ms=(began - ticket.call.submitted) * 1e3,
                     infer_ms=(ended - began) * 1e3,
                     group_uids=uids,
@@ -169,10 +171,10 @@ class Engine:
         self._answer(group[:middle])
         self._answer(group[middle:])
 
-    def _text(self, result: RowResult) -> str | None:
+    def _with_text(self, result: RowResult) -> RowResult:
         if self._detokenize is None or result.error is not None:
-            return None
-        return self._detokenize(result.tokens)
+            return result
+        return replace(result, text=self._detokenize(result.tokens))
 
 
 def _device_is_lost(error: Exception) -> bool:

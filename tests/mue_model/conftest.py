@@ -151,19 +151,26 @@ class Witness:
 
 @pytest.fixture(scope="session")
 def quantile_exits() -> Callable[..., CosineExit]:
-    """`quantile_exits(model, rows, .6)`: thresholds, one per layer, that this share of similarities stays below."""
+    """`quantile_exits(model, rows, .6)`: thresholds, one per layer, that this share of similarities stays below.
 
-    def make(model: MueModel, rows: Sequence[RowInput], share: float, steps: int = 8) -> CosineExit:
+    They lie between two observed similarities, or `exactly` on one.
+    """
+
+    def make(
+        model: MueModel, rows: Sequence[RowInput], share: float, steps: int = 8, exactly: bool = False
+    ) -> CosineExit:
         witness = Witness()
         for row in rows:
             reference.run_row(model, row, witness, GenerationConfig(max_tokens=steps))
-        layers = dict.fromkeys(("joint", "image", "text"), model.config.encoder_layers)
-        layers["decoder"] = model.config.decoder_layers
-        thresholds = {
-            stage: [float(np.quantile(witness.seen.get((stage, layer), [1]), share)) for layer in range(depth)]
-            for stage, depth in layers.items()
-        }
-        return CosineExit(thresholds)
+        stages: list[Stage] = ["joint", "image", "text"]
+        layers = dict.fromkeys(stages, model.config.encoder_layers) | {"decoder": model.config.decoder_layers}
+
+        def quantile(stage: Stage, layer: int) -> float:
+            seen = np.unique(witness.seen.get((stage, layer), [1.0]))
+            place = int(share * (len(seen) - 1))
+            return float(seen[place] if exactly else np.mean([*seen, 1.0][place : place + 2]))
+
+        return CosineExit({stage: [quantile(stage, layer) for layer in range(layers[stage])] for stage in layers})
 
     return make
 
