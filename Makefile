@@ -66,6 +66,10 @@ mutants: install  ## apply deliberate mistakes to a copy; fails if the tests mis
 faults: install  ## kill actors and drivers of real jobs; minutes
 	$(BIN)/python -m pytest -m slow tests/integration
 
+.PHONY: bench
+bench: install  ## peak memory on a 2 GiB shard; minutes
+	$(BIN)/python benchmarks/memory.py
+
 .PHONY: clean
 clean:  ## remove the virtual environment and the demo's output
 	rm -rf $(VENV) $(DEMO_OUT)
