@@ -1,0 +1,49 @@
+"""How a model is trained. `RECIPES` holds the named ones; a recipe is recorded with the checkpoint."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from mue_model.config import Config
+
+LayerWeights = Literal["equal", "linear"]
+
+
+class Recipe(Config):
+    """What is minimised, and how."""
+
+    layer_weights: LayerWeights = "equal"
+    """Weight of each decoder layer's cross-entropy: `equal` sums them as published; `linear` is i / sum (CALM)."""
+    random_depth: bool = False
+    """In half the batches, let the decoder see each stream of each row at a random exit depth, as it will with exits."""
+    self_distillation: float = Field(default=0.0, ge=0)
+    """Weight of the divergence of each earlier layer from the last one, which is not pulled along."""
+    entailment_share: float = Field(default=0.3, ge=0, le=1)
+    """Share of batches that hold entailment instead of captions."""
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    """For captions; answers are not smoothed."""
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """Peak, reached after the warm-up; decays to a hundredth along a cosine."""
+    warmup_steps: int = Field(default=200, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    clip_norm: float = Field(default=1.0, gt=0)
+    """Largest norm of a step's gradient."""
+    batch_rows: int = Field(default=48, gt=0)
+
+
+RECIPES: dict[str, Recipe] = {
+    "published": Recipe(),
+    "ours": Recipe(layer_weights="linear", random_depth=True),
+    "distilled": Recipe(layer_weights="linear", random_depth=True, self_distillation=0.5),
+}
+"""`published`: plain sum over layers, encoder at full depth. `ours`: layers weighted, random exit depths."""
+
+
+def layer_weights(kind: LayerWeights, layers: int) -> list[float]:
+    """Return the weight of each decoder layer."""
+    if kind == "equal":
+        return [1.0] * layers
+    total = layers * (layers + 1) / 2
+    return [(layer + 1) / total for layer in range(layers)]
