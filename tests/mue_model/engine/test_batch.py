@@ -197,3 +197,18 @@ def test_in_fp32_rows_differ_only_within_the_band(
             differing += 1
             assert is_in_the_band(model, row, exits, ours, theirs), row.uid
     assert differing <= near
+
+
+@both_streams
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_follows_the_script(
+    small_model: Any, make_rows: Any, random_script: Any, streams: str, dtype: str
+) -> None:
+    model, rows = small_model(dtype=dtype, streams=streams), make_rows(6)
+    exits = random_script(model, rows)
+    for row, result in zip(rows, BatchRunner(model, exits, GENERATION).run(rows), strict=True):
+        alone = reference.run_row(model, row, exits, GENERATION)
+        assert result.error is None
+        assert (result.trace.image, result.trace.text) == (alone.trace.image, alone.trace.text)
+        steps = min(len(result.tokens), len(alone.tokens))
+        assert result.trace.decoder[:steps] == alone.trace.decoder[:steps]
