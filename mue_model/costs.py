@@ -90,24 +90,34 @@ def _regions(config: ModelConfig, trace: ExitTrace) -> RegionFlops:
     memory = patches + prompt
     joint = config.streams == "joint"
     blocks = [memory] if joint else [patches, prompt]
-    steps = len(trace.decoder)
     image_tokens = memory if joint else patches
-    cross_kv = 4 * memory * width * width
     kv_fill = 4 * width * width
     return RegionFlops(
         stem=stem_flops(config, trace.grid),
         positions=sum(block_position_flops(config, block) for block in blocks)
         + memory_position_flops(config, memory)
-        + step_position_flops(config, memory, steps),
+        + _target_position_flops(config, trace, memory),
         image_layers=trace.image * encoder_layer_flops(config, image_tokens),
         text_layers=0 if joint else trace.text * encoder_layer_flops(config, prompt),
-        cross_kv=trace.cross_kv_layers * cross_kv,
-        decoder_layers=sum(
-            decoder_layer_flops(config, keys, memory) for keys in _self_attention_lengths(config, trace)
-        ),
+        cross_kv=trace.cross_kv_layers * cross_kv_flops(config, memory),
+        decoder_layers=_decoder_flops(config, trace, memory),
         kv_fill=trace.kv_fills * kv_fill,
-        head=steps * 2 * width * config.vocab_size,
+        head=(trace.scored_tokens or len(trace.decoder)) * 2 * width * config.vocab_size,
     )
+
+
+def _decoder_flops(config: ModelConfig, trace: ExitTrace, memory: int) -> int:
+    """All decoder layers that ran: token by token, or all positions of all candidates at once."""
+    if trace.candidates:
+        tokens = trace.candidates * trace.target_tokens
+        return trace.decoder[0] * tokens * decoder_layer_flops(config, trace.target_tokens, memory)
+    return sum(decoder_layer_flops(config, keys, memory) for keys in _self_attention_lengths(config, trace))
+
+
+def _target_position_flops(config: ModelConfig, trace: ExitTrace, memory: int) -> int:
+    if trace.candidates:
+        return all_position_flops(config, memory, trace.target_tokens)
+    return step_position_flops(config, memory, len(trace.decoder))
 
 
 def _self_attention_lengths(config: ModelConfig, trace: ExitTrace) -> list[int]:
@@ -138,6 +148,11 @@ def decoder_layer_flops(config: ModelConfig, self_keys: int, memory: int) -> int
     return projections + attention + 4 * width * inner
 
 
+def cross_kv_flops(config: ModelConfig, memory: int) -> int:
+    """Return the FLOPs of projecting the memory to one decoder layer's cross-attention keys and values."""
+    return 4 * memory * config.d_model**2
+
+
 def block_position_flops(config: ModelConfig, tokens: int) -> int:
     """Return the FLOPs of the absolute position bias of one encoder block."""
     return 4 * tokens * config.d_model**2 + 2 * tokens * tokens * config.d_model
@@ -154,12 +169,18 @@ def step_position_flops(config: ModelConfig, memory: int, steps: int) -> int:
     return steps * 6 * config.d_model**2 + products
 
 
+def all_position_flops(config: ModelConfig, memory: int, tokens: int) -> int:
+    """Return the FLOPs of the decoder's position biases where every target position sees all of them."""
+    return tokens * 6 * config.d_model**2 + 2 * tokens * (tokens + memory) * config.d_model
+
+
 def check_flops(config: ModelConfig, trace: ExitTrace) -> int:
     """Return the analytic cost of the similarity checks of a row."""
     patches = trace.grid[0] * trace.grid[1]
     image_tokens = patches + trace.prompt_tokens if config.streams == "joint" else patches
     image, text, decoder = trace.checks
-    values = image * image_tokens + text * trace.prompt_tokens + decoder
+    target_tokens = trace.candidates * trace.target_tokens or 1
+    values = image * image_tokens + text * trace.prompt_tokens + decoder * target_tokens
     return CHECK_FLOPS_PER_VALUE * config.d_model * values
 
 

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from mue_model.candidates import best_candidate, candidate_scores, scored_positions, target_ids
 from mue_model.config import GenerationConfig, KvPolicy
 from mue_model.decoding import greedy_tokens
 from mue_model.exits import ExitPolicy, Stage
 from mue_model.grid import grid_of
 from mue_model.model import MueModel
-from mue_model.rows import ExitTrace, FinishReason, RowInput, RowResult
+from mue_model.rows import Candidate, ExitTrace, FinishReason, RowInput, RowResult
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ def run_row(
     """Answer one row and trace what was executed. The text stays None: a tokenizer is the caller's."""
     image = model.normalise(torch.from_numpy(row.pixels.copy())[None])
     encoded = encode(model, image, torch.tensor([row.prompt_ids], device=model.device), policy, row.uid)
+    if row.candidates:
+        return score_candidates(model, encoded, row.prompt_ids, row.candidates, policy, row.uid)
     return decode_greedy(model, encoded, policy, generation, kv_policy, row.uid)
 
 
@@ -210,26 +213,57 @@ def decode_sequence(
 ) -> tuple[list[Tensor], int]:
     """Run all target positions at once (teacher forcing) with one decision for them all, as published.
 
-    `ids` [1, T]. Returns the states [1, T, C] after each layer that ran, and layers_run. One decision per
-    layer covers all positions flattened.
+    `ids` [K, U], right-padded: one sequence, or one per candidate of the row. Returns the states [K, U, C] after each
+    layer that ran, and layers_run. One decision per layer covers all positions but padding, flattened.
     """
-    decoder, length = model.decoder, ids.shape[1]
+    decoder, (count, length) = model.decoder, ids.shape
     positions = decoder.text_positions(0, length)
     self_bias = decoder.self_absolute_bias(positions, positions)
     cross_bias = decoder.cross_bias(positions, decoder.cross_pos_k_linear(encoded.positions))
     causal = torch.full_like(self_bias[0], float("-inf")).triu(1)
+    present = (ids != model.config.pad_token_id)[:, :, None]
     state, states = model.embed_target(ids), []
     for layer in range(model.config.decoder_layers):
         module = model.decoder_layer(layer)
         bias = self_bias + decoder.token_relative_bias(layer, 0, length) + causal
-        cross = module.cross_keys_values(encoded.memory)
+        cross_keys, cross_values = module.cross_keys_values(encoded.memory)
+        cross = (cross_keys.expand(count, -1, -1, -1), cross_values.expand(count, -1, -1, -1))
         before, state = state, module(state, module.self_keys_values(state), bias, cross, cross_bias)
         states.append(state)
-        last = layer + 1 == model.config.decoder_layers
-        if (
-            not last
-            and policy.may_exit("decoder", layer, 0)
-            and bool(policy.decide("decoder", layer, 0, [uid], before, state))
-        ):
+        if layer + 1 == model.config.decoder_layers or not policy.may_exit("decoder", layer, 0):
+            continue
+        flat_before, flat_after = ((s * present).view(1, count * length, -1) for s in (before, state))
+        if bool(policy.decide("decoder", layer, 0, [uid], flat_before, flat_after)):
             break
     return states, len(states)
+
+
+def score_candidates(
+    model: MueModel,
+    encoded: EncodedRow,
+    prompt_ids: tuple[int, ...],
+    candidates: tuple[Candidate, ...],
+    policy: ExitPolicy,
+    uid: str = "",
+) -> RowResult:
+    """Choose among the candidates of one encoded row (OFA's entailment and closed VQA)."""
+    ids = target_ids(prompt_ids, candidates, model.config.pad_token_id).to(model.device)
+    states, depth = decode_sequence(model, encoded, ids, policy, uid)
+    rows, places = zip(*scored_positions(prompt_ids, candidates), strict=True)
+    scores = candidate_scores(model.logits(states[-1][list(rows), list(places)][None])[0], candidates)
+    best = best_candidate(candidates, scores)
+    checked = range(min(depth, model.config.decoder_layers - 1))
+    trace = ExitTrace(
+        grid=encoded.grid,
+        prompt_tokens=encoded.prompt_tokens,
+        image=encoded.image,
+        text=encoded.text,
+        decoder=(depth,),
+        checks=(*encoded.checks, sum(policy.may_exit("decoder", layer, 0) for layer in checked)),
+        kv_fills=0,
+        cross_kv_layers=depth,
+        candidates=len(candidates),
+        target_tokens=ids.shape[1],
+        scored_tokens=len(rows),
+    )
+    return RowResult(uid=uid, label=best.label, tokens=best.ids, scores=scores, finish_reason="candidate", trace=trace)

@@ -11,6 +11,15 @@ FinishReason = Literal["stop", "length", "candidate", "none"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """One permitted answer."""
+
+    label: str
+    ids: tuple[int, ...]
+    """Token ids of the answer, without bos, with eos."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RowInput:
     """One query about one image."""
 
@@ -20,6 +29,8 @@ class RowInput:
     prompt_ids: tuple[int, ...]
     """Prompt token ids with bos and eos."""
     task: str = "caption"
+    candidates: tuple[Candidate, ...] = ()
+    """Answers to choose from; none means that text is generated."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +46,7 @@ class ExitTrace:
     image: int
     text: int
     decoder: tuple[int, ...]
-    """One entry per decoding step executed."""
+    """One entry per decoding step executed; with candidates one entry for all of their positions."""
     checks: tuple[int, int, int]
     """Similarity checks made on the image (or joint), text and decoder states."""
     kv_fills: int
@@ -43,6 +54,12 @@ class ExitTrace:
     cross_kv_layers: int
     """Decoder layers whose cross-attention keys and values were projected."""
     kv_policy: Literal["propagate", "holes"] = "propagate"
+    candidates: int = 0
+    """Candidates scored; 0 where text was generated."""
+    target_tokens: int = 0
+    """Decoder positions of each candidate, padded to the longest."""
+    scored_tokens: int = 0
+    """Positions of all candidates whose logits were needed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +78,9 @@ class RowResult:
     text: str | None = None
     label: str | None = None
     tokens: tuple[int, ...] = ()
-    """Generated ids, end of sequence included where it was generated."""
+    """Generated ids, end of sequence included where it was generated; of candidates, the chosen one's."""
+    scores: tuple[float, ...] = ()
+    """Log-probability of each candidate among all of them, in their order."""
     finish_reason: FinishReason = "none"
     trace: ExitTrace | None = None
     error: RowError | None = None

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from mue_model import costs
-from mue_model.config import BatchPolicy, GenerationConfig, KvPolicy, ModelConfig
+from mue_model.candidates import best_candidate, target_length
+from mue_model.config import BatchPolicy, GenerationConfig, KvPolicy
+from mue_model.engine.account import encoder_trace, with_account
 from mue_model.engine.decode import BatchDecoder, DecodedRow
 from mue_model.engine.encode import EncodedBatch, PromptCache, encode_rows
-from mue_model.engine.tables import Geometry, TableStore
+from mue_model.engine.score import ScoredRow, score_rows
+from mue_model.engine.tables import Geometry, Tables, TableStore
 from mue_model.exits import ExitPolicy
 from mue_model.grid import grid_of
 from mue_model.model import MueModel
-from mue_model.rows import ExitTrace, RowError, RowInput, RowResult
+from mue_model.rows import ExitTrace, FinishReason, RowError, RowInput, RowResult
 
 
 def geometry_of(row: RowInput) -> Geometry:
     """Return the geometry of a row; only rows of one geometry share a batch."""
-    return Geometry(grid_of(*row.pixels.shape[:2]), len(row.prompt_ids))
+    grid = grid_of(*row.pixels.shape[:2])
+    if not row.candidates:
+        return Geometry(grid, len(row.prompt_ids))
+    target_tokens = target_length(row.prompt_ids, row.candidates)
+    return Geometry(grid, len(row.prompt_ids), len(row.candidates), target_tokens)
 
 
 class BatchRunner:
@@ -44,67 +53,97 @@ class BatchRunner:
         geometry = geometry_of(rows[0])
         spent_before = self._tables.flops_spent
         tables = self._tables.get(geometry)
-        tables_flops = self._tables.flops_spent - spent_before
+        spent = self._tables.flops_spent - spent_before
         encoded = encode_rows(self.model, rows, geometry, tables, self._prompts, self.exit_policy, self.batch_policy)
+        answers = (self._choose if geometry.candidates else self._generate)(rows, geometry, tables, encoded)
+        return [
+            with_account(
+                self.model.config,
+                geometry,
+                encoded,
+                number,
+                result,
+                tables_flops=0 if number else spent,
+                decoder_padding=padding,
+            )
+            for number, (result, padding) in enumerate(answers)
+        ]
+
+    def _generate(
+        self, rows: Sequence[RowInput], geometry: Geometry, tables: Tables, encoded: EncodedBatch
+    ) -> list[tuple[RowResult, int]]:
+        """Decode every row; returns results and the FLOPs that ran in a row's place after its exits."""
+        uids = [row.uid for row in rows]
         decoder = BatchDecoder(
             self.model,
             encoded.memory,
             tables,
-            [row.uid for row in rows],
+            uids,
             self.exit_policy,
             self.generation,
             self.kv_policy,
             self.batch_policy,
         )
-        decoded = decoder.decode()
         return [
-            self._result(row.uid, number, geometry, encoded, decoded[number], tables_flops if number == 0 else 0)
-            for number, row in enumerate(rows)
+            (self._generated(uid, row, encoder_trace(geometry, encoded, number)), self._padding(row, geometry))
+            for number, (uid, row) in enumerate(zip(uids, decoder.decode(), strict=True))
         ]
 
-    def _result(
-        self, uid: str, number: int, geometry: Geometry, encoded: EncodedBatch, row: DecodedRow, tables_flops: int
-    ) -> RowResult:
-        """Assemble the result of one row; `tables_flops` were spent on tables that this row asked for first."""
-        trace = ExitTrace(
-            grid=geometry.grid,
-            prompt_tokens=geometry.prompt_tokens,
-            image=int(encoded.image.layers_run[number]),
-            text=int(encoded.text.layers_run[number]),
+    def _generated(self, uid: str, row: DecodedRow, trace: ExitTrace) -> RowResult:
+        if not row.finite:
+            return _nonfinite(uid, f"logits of step {len(row.tokens)}")
+        trace = replace(
+            trace,
             decoder=tuple(row.depths),
-            checks=(
-                int(encoded.image.checks[number]),
-                0 if encoded.text is encoded.image else int(encoded.text.checks[number]),
-                row.checks,
-            ),
+            checks=(*trace.checks[:2], row.checks),
             kv_fills=row.kv_fills,
             cross_kv_layers=max(row.depths),
             kv_policy=self.kv_policy,
         )
-        config = self.model.config
-        regions = costs.row_flops(config, trace).regions
-        # Tables are shared: a row saves its own, and the row that asked first pays for what was really built.
-        tables_balance = tables_flops - regions.positions
-        reused = max(0, -tables_balance) + (regions.text_layers if encoded.text_reused[number] else 0)
-        padding = max(0, tables_balance) + _padding_flops(config, geometry, encoded, row, number)
-        error = None if row.finite else RowError(code="nonfinite", message=f"step {len(row.tokens)}: logits not finite")
-        return RowResult(
-            uid=uid,
-            tokens=tuple(row.tokens) if row.finite else (),
-            finish_reason="none" if error else "stop" if row.stopped else "length",
-            trace=None if error else trace,
-            error=error,
-            flops_reused=reused,
-            flops_padding=padding,
+        finish: FinishReason = "stop" if row.stopped else "length"
+        return RowResult(uid=uid, tokens=tuple(row.tokens), finish_reason=finish, trace=trace)
+
+    def _padding(self, row: DecodedRow, geometry: Geometry) -> int:
+        return sum(
+            (computed - depth) * costs.decoder_layer_flops(self.model.config, step + 1, geometry.memory)
+            for step, (depth, computed) in enumerate(zip(row.depths, row.computed, strict=True))
         )
 
+    def _choose(
+        self, rows: Sequence[RowInput], geometry: Geometry, tables: Tables, encoded: EncodedBatch
+    ) -> list[tuple[RowResult, int]]:
+        """Score every row's candidates; returns results and the FLOPs that ran in a row's place after its exit."""
+        scored = score_rows(self.model, rows, encoded.memory, tables, self.exit_policy, self.batch_policy)
+        per_layer = geometry.candidates * geometry.target_tokens
+        per_layer *= costs.decoder_layer_flops(self.model.config, geometry.target_tokens, geometry.memory)
+        return [
+            (
+                _chosen(row, result, geometry, encoder_trace(geometry, encoded, number)),
+                # wait_all also projects cross-attention keys and values for layers past the row's exit
+                (result.computed - result.depth)
+                * (per_layer + costs.cross_kv_flops(self.model.config, geometry.memory)),
+            )
+            for number, (row, result) in enumerate(zip(rows, scored, strict=True))
+        ]
 
-def _padding_flops(config: ModelConfig, geometry: Geometry, encoded: EncodedBatch, row: DecodedRow, number: int) -> int:
-    """FLOPs of layers that ran with the row in the batch after the row had exited (wait_all)."""
-    image_tokens = geometry.memory if encoded.text is encoded.image else geometry.patches
-    padding = encoded.image.extra_layers(number) * costs.encoder_layer_flops(config, image_tokens)
-    if encoded.text is not encoded.image:
-        padding += encoded.text.extra_layers(number) * costs.encoder_layer_flops(config, geometry.prompt_tokens)
-    for step, (depth, computed) in enumerate(zip(row.depths, row.computed, strict=True)):
-        padding += (computed - depth) * costs.decoder_layer_flops(config, step + 1, geometry.memory)
-    return padding
+
+def _chosen(row: RowInput, scored: ScoredRow, geometry: Geometry, trace: ExitTrace) -> RowResult:
+    if not all(math.isfinite(score) for score in scored.scores):
+        return _nonfinite(row.uid, "candidate scores")
+    trace = replace(
+        trace,
+        decoder=(scored.depth,),
+        checks=(*trace.checks[:2], scored.checks),
+        cross_kv_layers=scored.depth,
+        candidates=geometry.candidates,
+        target_tokens=geometry.target_tokens,
+        scored_tokens=scored.scored_tokens,
+    )
+    best = best_candidate(row.candidates, scored.scores)
+    return RowResult(
+        uid=row.uid, label=best.label, tokens=best.ids, scores=scored.scores, finish_reason="candidate", trace=trace
+    )
+
+
+def _nonfinite(uid: str, what: str) -> RowResult:
+    return RowResult(uid=uid, error=RowError(code="nonfinite", message=f"{what} are not finite"))

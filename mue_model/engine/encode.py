@@ -33,6 +33,11 @@ class StreamResult:
         """Return the layers computed with the row in the batch after it had settled."""
         return int(self.layers_computed[row] - self.layers_run[row])
 
+    def only(self, row: int) -> StreamResult:
+        """Return the stream of one row."""
+        own = slice(row, row + 1)
+        return StreamResult(self.state[own], self.layers_run[own], self.checks[own], self.layers_computed[own])
+
 
 @dataclass(frozen=True)
 class EncodedBatch:
@@ -144,23 +149,24 @@ def _shared_text(
     exit_policy: ExitPolicy,
     batch_policy: BatchPolicy,
 ) -> tuple[StreamResult, np.ndarray]:
-    """Encode each distinct prompt once; returns the rows' text streams and which rows reused one."""
-    streams, reused = [], np.ones(len(rows), dtype=bool)
-    for number, row in enumerate(rows):
-        stream = prompts.get(row.prompt_ids)
-        if stream is None:
-            state = model.encoder.embed_text(_prompt_tensor(model, [row]))
-            stream = settle(model, state, tables.text, "text", [row.uid], exit_policy, batch_policy)
-            prompts.put(row.prompt_ids, stream)
-            reused[number] = False
-        streams.append(stream)
-    if len({id(stream) for stream in streams}) == 1:
-        state = streams[0].state.expand(len(rows), -1, -1)
-    else:
-        state = torch.cat([stream.state for stream in streams])
+    """Encode each distinct prompt once, new ones together; returns the rows' text streams and which reused one."""
+    known = {row.prompt_ids: prompts.get(row.prompt_ids) for row in rows}
+    first = {row.prompt_ids: number for number, row in reversed(list(enumerate(rows))) if not known[row.prompt_ids]}
+    askers = sorted(first.values())
+    if askers:
+        asking = [rows[number] for number in askers]
+        state = model.encoder.embed_text(_prompt_tensor(model, asking))
+        fresh = settle(model, state, tables.text, "text", [row.uid for row in asking], exit_policy, batch_policy)
+        for place, row in enumerate(asking):
+            known[row.prompt_ids] = fresh.only(place)
+            prompts.put(row.prompt_ids, fresh.only(place))
+    streams = [stream for row in rows if (stream := known[row.prompt_ids])]
     layers_run = np.concatenate([stream.layers_run for stream in streams])
-    checks = np.concatenate([stream.checks for stream in streams])
-    return StreamResult(state, layers_run, checks, layers_run), reused
+    reused = np.ones(len(rows), dtype=bool)
+    reused[askers] = False
+    computed = np.where(reused, layers_run, np.concatenate([stream.layers_computed for stream in streams]))
+    state = torch.cat([stream.state for stream in streams])
+    return StreamResult(state, layers_run, np.concatenate([stream.checks for stream in streams]), computed), reused
 
 
 def _prompt_tensor(model: MueModel, rows: Sequence[RowInput]) -> Tensor:

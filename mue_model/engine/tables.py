@@ -25,6 +25,10 @@ class Geometry:
 
     grid: tuple[int, int]
     prompt_tokens: int
+    candidates: int = 0
+    """Candidates to score; 0 where text is generated."""
+    target_tokens: int = 0
+    """Decoder positions of each candidate."""
 
     @property
     def patches(self) -> int:
@@ -65,8 +69,9 @@ class TableStore:
     def get(self, geometry: Geometry) -> Tables:
         """Return the tables of `geometry`, building them if they are not kept."""
         if geometry not in self._kept:
-            self._kept[geometry] = build_tables(self._model, geometry, self._max_steps)
-            self.flops_spent += table_flops(self._model.config, geometry, self._max_steps)
+            steps = geometry.target_tokens or self._max_steps
+            self._kept[geometry] = build_tables(self._model, geometry, steps)
+            self.flops_spent += table_flops(self._model.config, geometry, steps)
         self._kept.move_to_end(geometry)
         while len(self._kept) > KEPT_GEOMETRIES:
             self._kept.popitem(last=False)
@@ -100,8 +105,8 @@ def build_tables(model: MueModel, geometry: Geometry, max_steps: int) -> Tables:
 
 def table_flops(config: ModelConfig, geometry: Geometry, max_steps: int) -> int:
     """Return the FLOPs of `build_tables`: every step attends to all steps there, needed or not."""
-    memory, width = geometry.memory, config.d_model
+    memory = geometry.memory
     blocks = [memory] if config.streams == "joint" else [geometry.patches, geometry.prompt_tokens]
     encoder = sum(costs.block_position_flops(config, block) for block in blocks)
-    decoder = max_steps * 6 * width**2 + 2 * max_steps * (max_steps + memory) * width
+    decoder = costs.all_position_flops(config, memory, max_steps)
     return encoder + costs.memory_position_flops(config, memory) + decoder
