@@ -19,7 +19,8 @@ from mue_model import costs
 from mue_model.config import EngineConfig, ExitConfig, GenerationConfig
 from mue_model.engine.engine import Engine, EngineStopped
 from mue_model.loading import build_engine
-from mue_model.model_folder import ModelFacts
+from mue_model.model_folder import ModelFacts, ModelFolderError
+from mue_model.model_names import model_facts
 from mue_model.rows import RowInput, RowResult
 from pipeline.records import COMMIT_SCHEMA, ErrorCode, ErrorStage, RowStatus
 
@@ -37,12 +38,17 @@ class ModelActor:
 
     def __init__(
         self,
-        facts: ModelFacts,
+        model: str,
+        digest: str,
         exits: ExitConfig,
         generation: GenerationConfig,
         engine: EngineConfig,
         attempt: str,
     ) -> None:
+        """Load the model called `model` on this node; raise `ModelFolderError` if it is not the planned one."""
+        facts = model_facts(model)
+        if facts.digest != digest:
+            raise ModelFolderError(f"model '{model}' has digest {facts.digest} on this node, the plan says {digest}")
         if engine.threads:
             torch.set_num_threads(engine.threads)
         self._facts, self._attempt = facts, attempt

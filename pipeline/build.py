@@ -84,7 +84,8 @@ def build(spec: JobSpec, segment: Segment, facts: ModelFacts, exits: ExitConfig)
         compute=TaskPoolStrategy(),
         num_cpus=DECODE_CPUS,
     )
-    return _on_actors(decoded, spec.actors, (facts, exits, spec.generation, spec.engine, segment.attempt))
+    arguments = (facts.name, facts.digest, exits, spec.generation, spec.engine, segment.attempt)
+    return _on_actors(decoded, spec.actors, arguments)
 
 
 def _on_actors(rows: Dataset, actors: ActorsConfig, constructor_args: tuple[object, ...]) -> Dataset:

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 import ray
 
-from mue_model.config import EngineConfig, GenerationConfig
+from mue_model.config import EngineConfig, ExitConfig, GenerationConfig
+from mue_model.model_folder import ModelFolderError
 from mue_model.model_names import model_facts
 from mue_model.rows import RowInput, RowResult
 from pipeline.actor import ModelActor
@@ -56,7 +57,14 @@ def decoded_table(drawing: ModuleType, call: int, rows: int) -> pa.Table:
 
 def test_one_group_holds_rows_of_two_calls_and_each_call_gets_its_own_back(drawing: ModuleType) -> None:
     facts = model_facts("seeded")
-    arguments = (facts, facts.exits("default"), GenerationConfig(), EngineConfig(group_size=16, threads=1), "a1")
+    arguments = (
+        facts.name,
+        facts.digest,
+        facts.exits("default"),
+        GenerationConfig(),
+        EngineConfig(group_size=16, threads=1),
+        "a1",
+    )
     actor = ray.remote(WatchedActor).options(max_concurrency=4, num_cpus=0.5).remote(*arguments)
     tables = [decoded_table(drawing, call, rows=6) for call in range(12)]
 
@@ -74,7 +82,7 @@ def test_one_group_holds_rows_of_two_calls_and_each_call_gets_its_own_back(drawi
 
 def test_rows_without_an_image_pass_through_in_their_place(drawing: ModuleType) -> None:
     facts = model_facts("seeded")
-    arguments = (facts, facts.exits("exact"), GenerationConfig(), EngineConfig(threads=1), "a1")
+    arguments = (facts.name, facts.digest, facts.exits("exact"), GenerationConfig(), EngineConfig(threads=1), "a1")
     actor = ray.remote(ModelActor).options(num_cpus=0.5).remote(*arguments)
     table = decoded_table(drawing, 0, rows=4)
     failed = table.slice(1, 1).set_column(
@@ -89,3 +97,8 @@ def test_rows_without_an_image_pass_through_in_their_place(drawing: ModuleType) 
     assert texts[1] is None
     assert np.all([text for place, text in enumerate(texts) if place != 1])
     ray.kill(actor)
+
+
+def test_another_model_than_the_planned_one_is_refused() -> None:
+    with pytest.raises(ModelFolderError, match="the plan says 0000"):
+        ModelActor("seeded", "0000", ExitConfig(), GenerationConfig(), EngineConfig(), "a1")
