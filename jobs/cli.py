@@ -16,6 +16,7 @@ from jobs import cli_config, cli_model
 from jobs.cli_group import MueGroup
 from jobs.cli_options import Actors, ConfigFile, Exits, Inputs, Model, OutputOption, Overrides, overrides_of
 from jobs.cli_read import export, failures, inspect, status
+from jobs.cli_train import train
 from jobs.doctor import check_line, examine
 from jobs.job_folder import open_job
 from jobs.logs import LogFormat, configure_logs
@@ -120,6 +121,7 @@ def run(
 
 for command in (status, inspect, failures, export):
     app.command()(command)
+app.command()(train)
 
 
 @app.command()

@@ -38,9 +38,9 @@ def load_spec(path: str | None, *, inputs: Sequence[str], output: str | None, ov
         given.append((("inputs", "urls"), list(inputs)))
     if output is not None:
         given.append((("output", "url"), output))
-    given += [_parse_override(text) for text in overrides]
+    given += [parse_override(text) for text in overrides]
     for keys, value in given:
-        document = _with(document, keys, value, where=path or COMMAND_LINE)
+        document = with_setting(document, keys, value, where=path or COMMAND_LINE)
     try:
         return JobSpec.model_validate(document)
     except ValidationError as error:
@@ -92,7 +92,7 @@ def _reason(error: yaml.YAMLError) -> str:
     return f"line {mark.line + 1}: {problem}" if mark is not None else problem
 
 
-def _parse_override(text: str) -> tuple[tuple[str, ...], Any]:
+def parse_override(text: str) -> tuple[tuple[str, ...], Any]:
     """Split `a.b=value` into its keys and its YAML value."""
     name, equals, value = text.partition("=")
     keys = tuple(name.strip().split("."))
@@ -104,7 +104,7 @@ def _parse_override(text: str) -> tuple[tuple[str, ...], Any]:
         raise ConfigError(f"--set {text!r}: the value is not valid YAML: {_reason(error)}") from error
 
 
-def _with(
+def with_setting(
     document: dict[str, Any], keys: tuple[str, ...], value: Any, *, where: str, above: str = ""
 ) -> dict[str, Any]:
     """Return `document` with one setting replaced; nothing that `document` shares is changed."""
@@ -117,7 +117,7 @@ def _with(
             f"{where}: {above}{head} is {inner!r}, a single value: {rest[0]} cannot be set inside it; "
             f"set it as a whole, as in --set '{above}{head}={{{rest[0]}: ...}}'"
         )
-    return {**document, head: _with(inner or {}, tuple(rest), value, where=where, above=f"{above}{head}.")}
+    return {**document, head: with_setting(inner or {}, tuple(rest), value, where=where, above=f"{above}{head}.")}
 
 
 def _where(problem: Problem, path: str | None, given: Sequence[tuple[str, ...]]) -> str:

@@ -1,27 +1,26 @@
-"""A corpus in memory, and batches out of it: what the encoder sees, and what the decoder must say.
+"""A corpus in memory, every row of it checked: an image, its captions, hypotheses about it with labels.
 
-Reads shards of `mue corpus`: an image, `captions`, and `ve` (hypotheses with labels) in the JSON member.
+Reads shards of `mue corpus`, or any in its form: the JSON member holds `captions`, which may also be called
+`references`, and may hold `ve` and `level`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-import webdataset
-from torch import Tensor
 
-from mue_model.processor import CAPTION_PROMPT, Processor
+from mue_model.processor import ImageError, Processor
 from mue_model.prompts import ENTAILMENT_ANSWERS, entailment_prompt
-from mue_model.tokenizer import PAD
+from mue_model.tokenizer import Tokenizer
+from mue_model.training.settings import TrainingError
+from mue_model.training.shards import Members, rows_of, shards_of
 
-IGNORED = -100
-"""Target of positions that are not scored."""
+IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp")
 
 
 @dataclass(frozen=True)
@@ -34,89 +33,101 @@ class Example:
     hypotheses: tuple[tuple[str, str], ...]
     """(hypothesis, label)"""
     level: int
+    """Difficulty as the corpus grades it; 0 where it does not."""
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Rows of one task."""
-
-    pixels: Tensor
-    """uint8 [N, S, S, 3]"""
-    prompts: Tensor
-    """[N, T], right-padded."""
-    inputs: Tensor
-    """Decoder input [N, U], right-padded."""
-    targets: Tensor
-    """[N, U]; `IGNORED` where nothing is scored."""
-    is_caption: bool
+def caption_ids(tokenizer: Tokenizer, caption: str) -> tuple[int, ...]:
+    """Return a caption as the decoder writes it, with bos and eos."""
+    return tokenizer.encode(" " + caption.strip())
 
 
-def load_examples(folder: Path, processor: Processor, *, limit: int | None = None) -> list[Example]:
-    """Read every shard of `folder` in order; raise `FileNotFoundError` if there is none."""
-    shards = sorted(str(path) for path in folder.glob("*.tar"))
-    if not shards:
-        raise FileNotFoundError(f"{folder} holds no shards (*.tar); `mue corpus` makes some")
+def entailment_ids(tokenizer: Tokenizer, hypothesis: str, label: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the prompt with bos and eos, and the answer with eos alone."""
+    return tokenizer.encode(entailment_prompt(hypothesis)), tokenizer.encode(ENTAILMENT_ANSWERS[label])[1:]
+
+
+def load_examples(
+    folder: Path, processor: Processor, *, longest: int | None = None, limit: int | None = None
+) -> list[Example]:
+    """Return the first `limit` rows of all shards of `folder`, in order.
+
+    Args:
+        folder: Holds the shards.
+        processor: Of the model to be trained.
+        longest: Most tokens that the model has positions for.
+        limit: None for all rows.
+
+    Raises:
+        TrainingError: There are no shards or no rows, or a row cannot be used; the message names it.
+    """
     examples: list[Example] = []
-    for row in webdataset.WebDataset(shards, shardshuffle=False, empty_check=False):
-        if limit is not None and len(examples) >= limit:
-            break
-        meta: dict[str, Any] = json.loads(row["json"])
-        examples.append(
-            Example(
-                pixels=processor.pixels(row["jpg"]),
-                captions=tuple(meta["captions"]),
-                hypotheses=tuple((pair["hypothesis"], pair["label"]) for pair in meta.get("ve", [])),
-                level=int(meta.get("level", 0)),
-            )
-        )
+    for shard in shards_of(folder):
+        for key, members in rows_of(shard):
+            if limit is not None and len(examples) >= limit:
+                return examples
+            try:
+                example = _example(members, processor)
+                _check_lengths(example, processor.tokenizer, longest)
+            except (ValueError, ImageError) as error:
+                raise TrainingError(f"{shard}: row '{key}': {error}") from error
+            examples.append(example)
+    if not examples:
+        raise TrainingError(f"{folder}: its shards hold no rows")
     return examples
 
 
-def caption_batch(examples: Sequence[Example], choices: Sequence[int], processor: Processor) -> Batch:
-    """Return the captions numbered `choices` (modulo their count) of `examples` as a batch."""
-    encode = processor.tokenizer.encode
-    prompts = [encode(CAPTION_PROMPT) for _ in examples]
-    texts = [
-        encode(" " + example.captions[choice % len(example.captions)].strip())
-        for example, choice in zip(examples, choices, strict=True)
-    ]
-    inputs = [ids[:-1] for ids in texts]
-    targets = [ids[1:] for ids in texts]
-    return _batch(examples, prompts, inputs, targets, is_caption=True)
-
-
-def entailment_batch(examples: Sequence[Example], choices: Sequence[int], processor: Processor) -> Batch:
-    """Return one hypothesis of each example; only the answer and its end are scored, as at inference."""
-    encode = processor.tokenizer.encode
-    prompts, inputs, targets = [], [], []
-    for example, choice in zip(examples, choices, strict=True):
-        hypothesis, label = example.hypotheses[choice % len(example.hypotheses)]
-        prompt = encode(entailment_prompt(hypothesis))
-        answer = encode(ENTAILMENT_ANSWERS[label])[1:]  # without bos, with eos
-        spoken = prompt[:-1] + answer
-        prompts.append(prompt)
-        inputs.append(spoken[:-1])
-        targets.append((IGNORED,) * (len(prompt) - 2) + answer)
-    return _batch(examples, prompts, inputs, targets, is_caption=False)
-
-
-def _batch(
-    examples: Sequence[Example],
-    prompts: Sequence[Sequence[int]],
-    inputs: Sequence[Sequence[int]],
-    targets: Sequence[Sequence[int]],
-    *,
-    is_caption: bool,
-) -> Batch:
-    return Batch(
-        pixels=torch.from_numpy(np.stack([example.pixels for example in examples])),
-        prompts=_padded(prompts, PAD),
-        inputs=_padded(inputs, PAD),
-        targets=_padded(targets, IGNORED),
-        is_caption=is_caption,
+def _example(members: Members, processor: Processor) -> Example:
+    images = [members[extension] for extension in IMAGE_EXTENSIONS if extension in members]
+    if len(images) != 1:
+        raise ValueError(f"has {len(images)} images; expected one of {', '.join(IMAGE_EXTENSIONS)}")
+    if "json" not in members:
+        raise ValueError("has no JSON member with its captions")
+    facts = json.loads(members["json"])
+    if not isinstance(facts, dict):
+        raise ValueError("its JSON is no object")
+    level = facts.get("level", 0)
+    if isinstance(level, bool) or not isinstance(level, int):
+        raise ValueError(f"level is {level!r}; expected a whole number")
+    return Example(
+        pixels=processor.pixels(images[0]),
+        captions=tuple(_captions(facts.get("captions", facts.get("references")))),
+        hypotheses=tuple(_hypotheses(facts.get("ve", []))),
+        level=level,
     )
 
 
-def _padded(rows: Sequence[Sequence[int]], value: int) -> Tensor:
-    longest = max(len(row) for row in rows)
-    return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])
+def _captions(found: Any) -> Iterable[str]:
+    if not isinstance(found, list) or not found:
+        raise ValueError("its JSON has no 'captions' (or 'references'), a list of texts")
+    for caption in found:
+        if not isinstance(caption, str) or not caption.strip():
+            raise ValueError(f"caption {caption!r} is no text")
+        yield caption
+
+
+def _hypotheses(found: Any) -> Iterable[tuple[str, str]]:
+    if not isinstance(found, list):
+        raise ValueError("'ve' is no list")
+    for pair in found:
+        hypothesis, label = (pair.get("hypothesis"), pair.get("label")) if isinstance(pair, dict) else (None, None)
+        if not isinstance(hypothesis, str) or not hypothesis.strip():
+            raise ValueError(f"ve {pair!r} has no hypothesis")
+        if label not in ENTAILMENT_ANSWERS:
+            raise ValueError(f"label {label!r} of '{hypothesis}'; expected {', '.join(ENTAILMENT_ANSWERS)}")
+        yield hypothesis, label
+
+
+def _check_lengths(example: Example, tokenizer: Tokenizer, longest: int | None) -> None:
+    """Raise `ValueError` naming the first text that is longer than the model's positions."""
+    if longest is None:
+        return
+    for caption in example.captions:
+        _check_length("caption", caption, len(caption_ids(tokenizer, caption)) - 1, longest)
+    for hypothesis, label in example.hypotheses:
+        prompt, answer = entailment_ids(tokenizer, hypothesis, label)
+        _check_length("hypothesis", hypothesis, len(prompt) + len(answer) - 2, longest)
+
+
+def _check_length(kind: str, text: str, tokens: int, longest: int) -> None:
+    if tokens > longest:
+        raise ValueError(f"{kind} '{text}' needs {tokens} positions, the model has {longest}")

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from mue_model.full_depth import EncodedBatch, decode_batch, encode_batch
 from mue_model.model import MueModel
-from mue_model.training.examples import IGNORED, Batch
+from mue_model.training.batches import IGNORED, Batch
 from mue_model.training.recipe import Recipe, layer_weights
 
 
@@ -21,7 +21,7 @@ class LossFacts:
     loss: Tensor
     """What is minimised; a scalar."""
     cross_entropy: list[float]
-    """Mean over the scored tokens, by decoder layer."""
+    """Mean over the scored tokens by decoder layer, smoothed labels included."""
 
 
 def batch_loss(model: MueModel, batch: Batch, recipe: Recipe, generator: torch.Generator) -> LossFacts:
@@ -33,14 +33,14 @@ def batch_loss(model: MueModel, batch: Batch, recipe: Recipe, generator: torch.G
     states = decode_batch(model, encoded, batch.inputs.to(device))
     scored = (batch.targets != IGNORED).to(device)
     targets = batch.targets.to(device)[scored]
-    smoothing = recipe.label_smoothing if batch.is_caption else 0.0
+    smoothing = recipe.label_smoothing if batch.task == "caption" else 0.0
     logits = [model.logits(state[scored]) for state in states]
     losses = [functional.cross_entropy(layer, targets, label_smoothing=smoothing) for layer in logits]
     weights = layer_weights(recipe.layer_weights, len(losses))
     loss = torch.stack([weight * layer for weight, layer in zip(weights, losses, strict=True)]).sum()
     if recipe.self_distillation:
         loss = loss + recipe.self_distillation * _distillation(logits)
-    return LossFacts(loss, [float(layer.detach()) for layer in losses])
+    return LossFacts(loss, torch.stack(losses).detach().tolist())
 
 
 def at_random_depths(

@@ -1,4 +1,4 @@
-"""How a model is trained. `RECIPES` holds the named ones; a recipe is recorded with the checkpoint."""
+"""How a model is trained. `RECIPES` holds the named ones; a recipe is recorded with the checkpoint. No torch import."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Recipe(Config):
     layer_weights: LayerWeights = "equal"
     """Weight of each decoder layer's cross-entropy: `equal` sums them as published; `linear` is i / sum (CALM)."""
     random_depth: bool = False
-    """In half the batches, let the decoder see each stream of each row at a random exit depth, as it will with exits."""
+    """In half the batches, let the decoder see each stream of each row at a random exit depth, as exits do."""
     self_distillation: float = Field(default=0.0, ge=0)
     """Weight of the divergence of each earlier layer from the last one, which is not pulled along."""
     entailment_share: float = Field(default=0.3, ge=0, le=1)
@@ -27,10 +27,17 @@ class Recipe(Config):
     learning_rate: float = Field(default=1e-3, gt=0)
     """Peak, reached after the warm-up; decays to a hundredth along a cosine."""
     warmup_steps: int = Field(default=200, ge=0)
+    """Steps in which the learning rate grows to its peak."""
     weight_decay: float = Field(default=0.01, ge=0)
+    """Decoupled decay of matrices and tables; biases and norms are left alone."""
     clip_norm: float = Field(default=1.0, gt=0)
     """Largest norm of a step's gradient."""
     batch_rows: int = Field(default=48, gt=0)
+    """Rows of a batch of captions."""
+    entailment_batch_rows: int = Field(default=48, gt=0)
+    """Rows of a batch of entailment."""
+    freeze_batch_norm: bool = False
+    """Keep the stem's running statistics and normalise by them, as for small batches on a trained stem."""
 
 
 RECIPES: dict[str, Recipe] = {
@@ -39,6 +46,9 @@ RECIPES: dict[str, Recipe] = {
     "distilled": Recipe(layer_weights="linear", random_depth=True, self_distillation=0.5),
 }
 """`published`: plain sum over layers, encoder at full depth. `ours`: layers weighted, random exit depths."""
+
+FINE_TUNING = {"learning_rate": 3e-5, "batch_rows": 64, "entailment_batch_rows": 64, "freeze_batch_norm": True}
+"""What any recipe takes instead when it starts from trained weights: rate and batch as MuE was fine-tuned."""
 
 
 def layer_weights(kind: LayerWeights, layers: int) -> list[float]:

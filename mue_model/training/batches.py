@@ -1,0 +1,106 @@
+"""Batches of one task: what the encoder sees, what the decoder is fed, and what it must say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mue_model.processor import CAPTION_PROMPT, Processor
+from mue_model.tokenizer import PAD
+from mue_model.training.examples import Example, caption_ids, entailment_ids
+from mue_model.training.recipe import Recipe
+
+IGNORED = -100
+"""Target of positions that are not scored."""
+
+Task = Literal["caption", "entailment"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one task."""
+
+    task: Task
+    pixels: Tensor
+    """uint8 [N, S, S, 3]"""
+    prompts: Tensor
+    """[N, T], right-padded."""
+    inputs: Tensor
+    """Decoder input [N, U], right-padded."""
+    targets: Tensor
+    """[N, U]; `IGNORED` where nothing is scored."""
+
+
+class BatchSource:
+    """Draws batches by the shares of a recipe; what is drawn depends on the generator alone."""
+
+    def __init__(self, examples: Sequence[Example], processor: Processor, recipe: Recipe) -> None:
+        self.processor, self.recipe = processor, recipe
+        self.pools: dict[Task, Sequence[Example]] = {
+            "caption": examples,
+            "entailment": [example for example in examples if example.hypotheses],
+        }
+
+    def draw(self, rng: np.random.Generator) -> Batch:
+        """Return rows drawn with replacement; of each one caption or one hypothesis."""
+        task: Task = "entailment" if rng.random() < self.recipe.entailment_share else "caption"
+        pool = self.pools[task]
+        size = self.recipe.batch_rows if task == "caption" else self.recipe.entailment_batch_rows
+        chosen = [pool[int(i)] for i in rng.integers(len(pool), size=size)]
+        choices = [int(i) for i in rng.integers(2**31, size=size)]
+        return make_batch(task, chosen, choices, self.processor)
+
+
+def make_batch(task: Task, examples: Sequence[Example], choices: Sequence[int], processor: Processor) -> Batch:
+    """Return the texts numbered `choices` (modulo their count) of `examples` as a batch."""
+    make = caption_batch if task == "caption" else entailment_batch
+    return make(examples, choices, processor)
+
+
+def caption_batch(examples: Sequence[Example], choices: Sequence[int], processor: Processor) -> Batch:
+    """Return one caption of each example, every token and the end scored."""
+    prompts = [processor.tokenizer.encode(CAPTION_PROMPT)] * len(examples)
+    texts = [
+        caption_ids(processor.tokenizer, example.captions[choice % len(example.captions)])
+        for example, choice in zip(examples, choices, strict=True)
+    ]
+    return _batch("caption", examples, prompts, [ids[:-1] for ids in texts], [ids[1:] for ids in texts])
+
+
+def entailment_batch(examples: Sequence[Example], choices: Sequence[int], processor: Processor) -> Batch:
+    """Return one hypothesis of each example; only the answer and its end are scored, as at inference."""
+    prompts, inputs, targets = [], [], []
+    for example, choice in zip(examples, choices, strict=True):
+        hypothesis, label = example.hypotheses[choice % len(example.hypotheses)]
+        prompt, answer = entailment_ids(processor.tokenizer, hypothesis, label)
+        spoken = prompt[:-1] + answer
+        prompts.append(prompt)
+        inputs.append(spoken[:-1])
+        targets.append((IGNORED,) * (len(prompt) - 2) + answer)
+    return _batch("entailment", examples, prompts, inputs, targets)
+
+
+def _batch(
+    task: Task,
+    examples: Sequence[Example],
+    prompts: Sequence[Sequence[int]],
+    inputs: Sequence[Sequence[int]],
+    targets: Sequence[Sequence[int]],
+) -> Batch:
+    return Batch(
+        task=task,
+        pixels=torch.from_numpy(np.stack([example.pixels for example in examples])),
+        prompts=_padded(prompts, PAD),
+        inputs=_padded(inputs, PAD),
+        targets=_padded(targets, IGNORED),
+    )
+
+
+def _padded(rows: Sequence[Sequence[int]], value: int) -> Tensor:
+    longest = max(len(row) for row in rows)
+    return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])

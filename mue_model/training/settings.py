@@ -1,0 +1,28 @@
+"""What else fixes a training run besides its recipe and data, and how often it says something. No torch import."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from mue_model.config import Config, ConfigError
+
+
+class TrainingError(ConfigError):
+    """A model cannot be trained as asked. The message says what to change."""
+
+
+class TrainingConfig(Config):
+    """How long and how often. `steps` and `seed` fix the outcome; the other settings never change it."""
+
+    steps: int = Field(default=5_000, gt=0)
+    """Batches to train on; the learning rate ends its decay with the last."""
+    seed: int = Field(default=0, ge=0)
+    """Decides the first weights, the batches and the exit depths."""
+    checkpoint_every: int = Field(default=200, gt=0)
+    """Steps between checkpoints; a kill costs at most these."""
+    report_every: int = Field(default=20, gt=0)
+    """Steps between training lines of metrics.jsonl; each holds means over them."""
+    validate_every: int = Field(default=500, gt=0)
+    """Steps between validations; there is one after the last step too."""
+    validation_rows: int = Field(default=250, ge=0)
+    """Rows of the validation split that are used, its first ones; 0 switches validation off."""
