@@ -58,10 +58,18 @@ def local_layout(cores: int, gpus: int = 0, memory_gib: float = math.inf) -> Loc
         actors=actors,
         cpus_per_actor=cpus_per_actor,
         gpus_per_actor=1.0 if gpus else 0.0,
-        torch_threads=1 if gpus else max(1, cores // actors),
+        torch_threads=1 if gpus else torch_threads(cores, actors),
         ray_num_cpus=cores,
         decode_concurrency=max(1, int(left / DECODE_CPUS)),
     )
+
+
+def torch_threads(cores: int, actors: int) -> int:
+    """Return the torch threads of each of `actors` on a CPU, less a core for reading and decoding.
+
+    The threads of one matrix product wait for each other, so one busy core stalls all of them.
+    """
+    return max(1, (cores - 1) // actors)
 
 
 def _floor(cpus: float) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from cluster.local import local_layout
+from cluster.local import local_layout, torch_threads
 from jobs.failure_budget import over_budget
 from jobs.interrupts import Interrupted, sigterm_interrupts
 from jobs.job_folder import row_total
@@ -100,7 +100,7 @@ def _run_missing(job: PreparedJob, plan: Plan, ledger: Ledger, attempt: str) -> 
 
     machine = this_machine()
     layout = local_layout(machine.cores, memory_gib=machine.memory_gib)
-    spec = _with_threads(job.spec, layout.torch_threads)
+    spec = _with_threads(job.spec, machine.cores)
 
     def run(number: int, reads: list[ShardRead]) -> None:
         segment = Segment(number=number, attempt=attempt, reads=reads, fingerprint=plan.fingerprint)
@@ -119,10 +119,11 @@ def _run_missing(job: PreparedJob, plan: Plan, ledger: Ledger, attempt: str) -> 
     return len(reads) + len(again)
 
 
-def _with_threads(spec: JobSpec, threads: int) -> JobSpec:
-    """Give an actor on a CPU the machine's cores, which Ray would otherwise cut to its scheduling token."""
+def _with_threads(spec: JobSpec, cores: int) -> JobSpec:
+    """Give actors on a CPU the machine's cores, which Ray would otherwise cut to its scheduling token."""
     if spec.engine.threads:
         return spec
+    threads = torch_threads(cores, spec.actors.max or spec.actors.min)
     return spec.model_copy(update={"engine": spec.engine.model_copy(update={"threads": threads})})
 
 

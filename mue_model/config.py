@@ -159,4 +159,4 @@ class EngineConfig(Config):
     dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
     """Computation dtype. It can change rows within the tolerance of the fingerprint, where it is recorded."""
     threads: int = Field(default=0, ge=0)
-    """CPU threads of torch in an actor; 0 leaves torch's own choice."""
+    """CPU threads of torch in an actor; 0: `mue run` shares the machine's cores out, elsewhere torch chooses."""

