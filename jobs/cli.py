@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from jobs import cli_config, cli_model
+from jobs.cli_corpus import corpus
 from jobs.cli_group import MueGroup
 from jobs.cli_options import Actors, ConfigFile, Exits, Inputs, Model, OutputOption, Overrides, overrides_of
 from jobs.cli_read import export, failures, inspect, status
@@ -122,6 +123,7 @@ def run(
 for command in (status, inspect, failures, export):
     app.command()(command)
 app.command()(train)
+app.command()(corpus)
 
 
 @app.command()
