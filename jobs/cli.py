@@ -14,6 +14,7 @@ import typer
 
 from jobs import cli_config, cli_model
 from jobs.cli_corpus import corpus
+from jobs.cli_eval import eval_
 from jobs.cli_group import MueGroup
 from jobs.cli_options import Actors, ConfigFile, Exits, Inputs, Model, OutputOption, Overrides, overrides_of
 from jobs.cli_read import export, failures, inspect, status
@@ -123,6 +124,7 @@ def run(
 for command in (status, inspect, failures, export):
     app.command()(command)
 app.command()(train)
+app.command("eval")(eval_)
 app.command()(corpus)
 
 

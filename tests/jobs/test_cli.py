@@ -10,7 +10,18 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-COMMANDS = ["run", "status", "inspect", "failures", "export", "doctor", "config init", "config show", "config schema"]
+COMMANDS = [
+    "run",
+    "status",
+    "inspect",
+    "failures",
+    "export",
+    "eval",
+    "doctor",
+    "config init",
+    "config show",
+    "config schema",
+]
 COMMANDS += ["model convert", "model show", "model digest"]
 
 
@@ -70,7 +81,7 @@ print(sorted({"torch", "ray"} & set(sys.modules)))
 def test_help_and_reading_commands_import_neither_torch_nor_ray(finished: Any) -> None:
     out = f"'{finished.folder}'"
     lines = ["--help", "run --help", "config init", "model show seeded", f"status {out}", f"failures {out}"]
-    lines += [f"inspect key-1 -o {out}", f"export {out} -f txt"]
+    lines += [f"inspect key-1 -o {out}", f"export {out} -f txt", f"eval {out} -r source"]
     done = subprocess.run([sys.executable, "-c", PROBE, *lines], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
