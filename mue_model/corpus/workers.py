@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -29,7 +31,7 @@ def draw_blocks(settings: CorpusSettings, blocks: Sequence[Block], *, jobs: int)
         return
     # Not forked: the parent may have threads, of a progress bar or of torch.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(jobs, len(blocks)), mp_context=context, initializer=_leave_interrupts_to_parent)
+    pool = ProcessPoolExecutor(min(jobs, len(blocks)), mp_context=context, initializer=_follow_the_parent)
     rest = iter(blocks)
     waiting: deque[Future[list[Row]]] = deque()
     try:
@@ -52,5 +54,14 @@ def _rows(settings: CorpusSettings, block: Block) -> list[Row]:
     return [draw_row(settings, split, number) for number in range(start, stop)]
 
 
-def _leave_interrupts_to_parent() -> None:
+def _follow_the_parent() -> None:
+    """Leave Ctrl-C to the parent, and end with it: a process of the pool outlives a killed parent otherwise."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 
@@ -119,6 +120,26 @@ def test_a_killed_command_leaves_whole_shards_and_the_next_one_goes_on(digests: 
     assert result.rows_before == 8 * len(complete)
     draw_corpus(tmp_path / "whole", settings)
     assert digests(folder) == digests(tmp_path / "whole")
+
+
+def test_drawing_processes_end_with_a_killed_command(small: CorpusSettings) -> None:
+    code = (
+        "import multiprocessing as m, sys, time; from mue_model.corpus.settings import CorpusSettings;"
+        "from mue_model.corpus.workers import draw_blocks; blocks = [('train', n, n + 1) for n in range(10**5)];"
+        "rows = draw_blocks(CorpusSettings.model_validate_json(sys.argv[1]), blocks, jobs=2); next(rows);"
+        "print(*(child.pid for child in m.active_children()), flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, small.model_dump_json()]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        children = [psutil.Process(int(pid)) for pid in process.stdout.readline().split()]
+        assert len(children) == 2
+    finally:
+        process.kill()
+        process.communicate()
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_a_full_disk_is_told_with_the_file(small: CorpusSettings, tmp_path: Path) -> None:
