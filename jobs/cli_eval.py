@@ -29,8 +29,8 @@ def eval_(
             "-r",
             metavar="FIELD or FILE",
             help="json:captions: a text or a list of texts in the row's JSON member, at that path. txt: the lines of "
-            'its text member. FILE.jsonl: lines such as {"key": "000001", "references": ["a bear"]}, with "uid" '
-            'instead of "key" where keys repeat.',
+            "its text member. Several with semicolons: the first that has any. FILE.jsonl: lines such as "
+            '{"key": "000001", "references": ["a bear"]}, with "uid" instead of "key" where keys repeat.',
         ),
     ] = DEFAULT,
     by: Annotated[

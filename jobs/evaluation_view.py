@@ -92,6 +92,7 @@ def _lines(evaluation: Evaluation) -> list[tuple[str, str]]:
     scores, health, rows = evaluation.scores, evaluation.health, evaluation.rows
     parts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in rows.items() if count)
     per_row = evaluation.references_scored / scores.rows
+    source = " and ".join(evaluation.references.get("rows_by_field", ())) or evaluation.references["source"]
     model = evaluation.model
     lines = [
         ("job", evaluation.output),
@@ -101,7 +102,7 @@ def _lines(evaluation: Evaluation) -> list[tuple[str, str]]:
     if evaluation.rows_with_repeated_key:
         lines.append(("rows with repeated key", f"{evaluation.rows_with_repeated_key:,}"))
     lines += [
-        ("references", f"{evaluation.references['source']}, {per_row:.1f} a row"),
+        ("references", f"{source}, {per_row:.1f} a row"),
         ("words", _TOKENISERS.get(evaluation.tokeniser, evaluation.tokeniser)),
         ("CIDEr-D", f"{scores.cider_d:.4f}, of 10; rarity over all {scores.rows:,} scored rows"),
         ("BLEU-1..4", "  ".join(f"{value:.4f}" for value in scores.bleu)),

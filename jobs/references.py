@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -16,7 +17,8 @@ from jobs.row_field import RowField, texts_of
 from mue_model.config import ConfigError
 from mue_model.config_errors import unknown_key
 
-DEFAULT = "json:captions"
+DEFAULT = "json:references;json:captions"
+"""What `mue corpus` writes, then what COCO's captions are usually called."""
 _FILE_SUFFIX = ".jsonl"
 _KEYS = ("uid", "key", "references")
 _EXAMPLE = '{"key": "000000000285", "references": ["a bear on grass", "a brown bear"]}'
@@ -43,32 +45,38 @@ class References(Protocol):
 
 
 def open_references(text: str, repeated_keys: Collection[str]) -> References:
-    """Return the references that `text` names: a field such as `json:captions` or `txt`, or a `.jsonl` file."""
+    """Return the references that `text` names: a `.jsonl` file, or fields as in `json:captions;txt`."""
     if text.endswith(_FILE_SUFFIX):
         return FileReferences(text, repeated_keys)
     if text.endswith((".json", ".csv", ".tsv", ".parquet", ".txt")):
         raise ConfigError(f"--references '{text}': a file of references is JSON Lines named *.jsonl: {_EXAMPLE}")
-    return FieldReferences(RowField.parse(text, option="--references"))
+    fields = [part.strip() for part in text.split(";")]
+    return FieldReferences([RowField.parse(field, option="--references") for field in fields])
 
 
 class FieldReferences:
-    """References that came with the row's image."""
+    """References that came with the row's image: at the first of several fields that has any."""
 
-    def __init__(self, field: RowField) -> None:
-        self.source = field.text
-        self._field = field
+    def __init__(self, fields: Sequence[RowField]) -> None:
+        self.source = ";".join(field.text for field in fields)
+        self._fields = fields
+        self._rows: Counter[str] = Counter()
 
     def of(self, uid: str, key: str | None, members: dict[str, Any]) -> Sequence[str]:
-        """Return the texts at the field."""
-        return texts_of(self._field, members)
+        """Return the texts at the first field that has any."""
+        for field in self._fields:
+            if texts := texts_of(field, members):
+                self._rows[field.text] += 1
+                return texts
+        return ()
 
     def facts(self) -> dict[str, Any]:
-        """Return the source."""
-        return {"source": self.source}
+        """Return the source, and how many rows each field was used for."""
+        return {"source": self.source, "rows_by_field": dict(self._rows)}
 
     def missing(self) -> str:
         """Return what was looked for."""
-        return f"no row has a text or a list of texts at '{self.source}'"
+        return f"no row has a text or a list of texts at {' or '.join(repr(field.text) for field in self._fields)}"
 
 
 class FileReferences:

@@ -16,8 +16,10 @@ from mue_model.config import ConfigError
 EVERY = "*"
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\*)\]")
 _OWN_NAMES = ("image_suffix", "offset", "omitted_members")
-_SHOWN = 12
+_SHOWN = 30
 """Most fields that a message lists."""
+_BRIEF = 24
+"""Most characters of a value in a message."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def texts_of(field: RowField, members: dict[str, Any]) -> list[str]:
 
 def described(members: dict[str, Any]) -> str:
     """Return the fields of a row, by the names they have on the command line, for a message."""
-    shown = list(_described(members))
+    # Lists of texts come first: they are what references mostly are.
+    shown = sorted(_described(members), key=lambda field: not field.endswith(" texts]"))
     more = f", and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
     return (", ".join(shown[:_SHOWN]) + more) if shown else "none: the shards hold images alone"
 
@@ -84,7 +87,7 @@ def _brief(value: Any) -> str:
         kind = "texts" if value and all(isinstance(entry, str) for entry in value) else "entries"
         return f"[{len(value)} {kind}]"
     shown = repr(value)
-    return shown if len(shown) <= 40 else shown[:37] + "..."
+    return shown if len(shown) <= _BRIEF else shown[: _BRIEF - 3] + "..."
 
 
 def _steps(path: str, where: str) -> Iterator[str | int]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobs.references import AmbiguousKey, FieldReferences, FileReferences, open_references
+from jobs.references import DEFAULT, AmbiguousKey, FieldReferences, FileReferences, open_references
 from mue_model.config import ConfigError
 
 
@@ -25,6 +25,15 @@ def test_a_field_or_a_file_by_its_name(written: Any) -> None:
     assert isinstance(open_references("txt", ()), FieldReferences)
     assert isinstance(open_references(written({"key": "k", "references": "a"}), ()), FileReferences)
     assert open_references("json:captions", ()).of("u", "k", {"json": {"captions": ["a b"]}}) == ["a b"]
+
+
+def test_the_first_of_several_fields_that_has_texts() -> None:
+    references = open_references(DEFAULT, ())
+    assert references.of("u", "k", {"json": {"captions": ["a"], "references": ["b", "c"]}}) == ["b", "c"]
+    assert references.of("v", "k", {"json": {"captions": ["a"], "references": []}}) == ["a"]
+    assert references.of("w", "k", {"json": {}}) == ()
+    assert references.facts() == {"source": DEFAULT, "rows_by_field": {"json:references": 1, "json:captions": 1}}
+    assert "at 'json:references' or 'json:captions'" in references.missing()
 
 
 def test_lines_are_found_by_uid_before_key_and_add_up(written: Any) -> None:

@@ -87,5 +87,6 @@ def test_the_fields_of_a_row_are_named_as_they_are_asked_for() -> None:
     assert "big.json (left out of the row: 70,000 bytes)" in text
     assert "y" * 60 not in text
     assert "offset" not in text
-    assert "3 more" in described({"json": {str(n): n for n in range(15)}})
+    assert "3 more" in described({"json": {str(n): n for n in range(33)}})
+    assert described({"txt": "a", "json": {"refs": ["a", "b"]}}).startswith("json:refs = [2 texts], txt = ")
     assert described({"offset": 0}) == "none: the shards hold images alone"
