@@ -7,6 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from mue_model.grid import STRIDE
+
 FinishReason = Literal["stop", "length", "candidate", "none"]
 
 
@@ -31,6 +33,11 @@ class RowInput:
     task: str = "caption"
     candidates: tuple[Candidate, ...] = ()
     """Answers to choose from; none means that text is generated."""
+
+    def __post_init__(self) -> None:
+        height, width = self.pixels.shape[:2]
+        if not height or not width or height % STRIDE or width % STRIDE:
+            raise ValueError(f"row {self.uid}: pixels of {height} x {width}; both sides must be multiples of {STRIDE}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

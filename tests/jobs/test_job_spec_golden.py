@@ -1,4 +1,4 @@
-"""What a job file may say, pinned: a renamed or dropped key, or another default, changes every job that relies on it."""
+"""What a job file may say, pinned: a renamed key or another default changes every job that relies on it."""
 
 from __future__ import annotations
 

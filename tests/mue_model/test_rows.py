@@ -42,3 +42,9 @@ def test_a_row_without_an_answer_says_so() -> None:
     result = RowResult(uid="s/0/0")
     assert (result.text, result.tokens, result.finish_reason, result.trace) == (None, (), "none", None)
     assert (result.flops_reused, result.flops_padding) == (0, 0)
+
+
+@pytest.mark.parametrize("shape", [(0, 16, 3), (24, 32, 3), (32, 40, 3)])
+def test_sides_that_are_no_multiple_of_the_stride_are_refused(shape: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match=r"row r: pixels of \d+ x \d+; both sides must be multiples of 16"):
+        RowInput(uid="r", pixels=np.zeros(shape, dtype=np.uint8), prompt_ids=(0, 2))
