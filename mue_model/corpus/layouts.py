@@ -59,8 +59,8 @@ def overlapping(where: Draws, side: float, *, horizontal: bool, first_low: bool)
 
     `first_low`: the two are left of, or above, the third.
     """
-    across = where.uniform(0.3, 0.6) * side * (1 if where.chance(0.5) else -1)
-    along = where.uniform(-0.25, 0.25) * side
+    across = where.uniform(0.35, 0.75) * side * (1 if where.chance(0.5) else -1)
+    along = where.uniform(-0.3, 0.3) * side
     middle, other = (0.27, 0.78) if first_low else (0.73, 0.22)
     cross = where.uniform(0.46, 0.54)
     points = [

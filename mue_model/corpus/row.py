@@ -14,7 +14,7 @@ from mue_model.corpus.draws import Draws
 from mue_model.corpus.families import scene_of
 from mue_model.corpus.hypotheses import hypotheses_of
 from mue_model.corpus.licence import ATTRIBUTION, LICENCE, LICENCE_URL
-from mue_model.corpus.picture import LEAST_VISIBLE, Picture, paint
+from mue_model.corpus.picture import Picture, paint
 from mue_model.corpus.questions import questions_of
 from mue_model.corpus.scene import Scene
 from mue_model.corpus.settings import CORPUS_VERSION, CorpusSettings, Split
@@ -58,7 +58,7 @@ def _painted(settings: CorpusSettings, split: Split, number: int) -> tuple[Scene
         draws = Draws(CORPUS_VERSION, settings.seed, split, number, "paint", attempt)
         picture = paint(scene, sprites, settings.size, draws)
         behind = picture.visible[1] if scene.family == "overlap" else 0.0
-        fault = max(LEAST_VISIBLE - min(picture.visible), behind - _MOST_VISIBLE_BEHIND)
+        fault = max(picture.fault, behind - _MOST_VISIBLE_BEHIND)
         if best is None or fault < best[0]:
             best = fault, scene, picture
         if fault <= 0:
