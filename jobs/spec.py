@@ -6,7 +6,7 @@ nearest valid key. Relative paths in a file are relative to the current director
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ def read_document(path: str) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read as text: {error}") from error
     try:
         document = yaml.load(text, Loader=_StrictLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{path}: {_reason(error)}") from error
     if document is None:
         return {}
@@ -73,7 +73,10 @@ def read_document(path: str) -> dict[str, Any]:
 class _StrictLoader(yaml.SafeLoader):
     """Safe YAML in which a key given twice is an error instead of the last one winning silently."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode | None:
+        # Composed once and before merge keys are filled in, so that a merged key may be given anew.
+        node = super().compose_mapping_node(anchor)
+        assert node is not None
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
@@ -82,11 +85,21 @@ class _StrictLoader(yaml.SafeLoader):
                         None, None, f"the key '{key.value}' is given twice; keep one", key.start_mark
                     )
                 seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, LookupError, AttributeError) as error:
+            # What looks like a date or has a tag is converted unchecked, as in 2020-99-99 or !!int x.
+            what = f"{str(node.value)[:80]!r} is no {node.tag.rpartition(':')[2]}; put it in quotes if it is a text"
+            raise yaml.constructor.ConstructorError(None, None, what, node.start_mark) from error
 
 
-def _reason(error: yaml.YAMLError) -> str:
+def _reason(error: yaml.YAMLError | RecursionError) -> str:
     """What is wrong with the YAML, on one line, with the line number where there is one."""
+    if isinstance(error, RecursionError):
+        return "brackets are nested too deeply"
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or " ".join(str(error).split())
     return f"line {mark.line + 1}: {problem}" if mark is not None else problem
@@ -100,7 +113,7 @@ def parse_override(text: str) -> tuple[tuple[str, ...], Any]:
         raise ConfigError(f"--set {text!r}: expected key=value, as in --set exits.image=0.9")
     try:
         return keys, yaml.load(value, Loader=_StrictLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"--set {text!r}: the value is not valid YAML: {_reason(error)}") from error
 
 

@@ -71,6 +71,7 @@ def train(spec: TrainSpec, view: TrainingView) -> TrainOutcome:
         shapes = parameter_shapes(start.model.config)
         for note in (f"{parameter_count(shapes):,} parameters", *start.notes):
             view.note(note)
+        view.note(f"reading {spec.corpus}")
         data = _read(spec, start)
         view.note(f"{len(data.train):,} rows to train on, {len(data.val):,} to validate on")
         trainer = _trainer(spec, start, data, device)
@@ -125,7 +126,7 @@ def _trainer(spec: TrainSpec, start: Start, data: _Data, device: torch.device) -
 
 def _export(spec: TrainSpec, start: Start, data: _Data, trainer: Trainer) -> Exported:
     """Score the weights as they are stored, and write the model folder."""
-    stored = stored_model(trainer.model)
+    stored = stored_model(trainer.model).to(trainer.model.device)
     validation = Validator(data.val, start.processor).validate(stored, trainer.step) if data.val else None
     facts = CardFacts(
         name=Path(spec.output).resolve().name,
@@ -177,14 +178,15 @@ def _only_one(output: Path) -> Iterator[None]:
     """Hold the folder's lock, which a killed process gives back; raise `TrainingError` if another run has it."""
     try:
         output.mkdir(parents=True, exist_ok=True)
-        with (output / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise TrainingError(f"another 'mue train' writes into {output}; wait for it, or stop it") from None
-            yield
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        lock = (output / ".lock").open("w")
+    except OSError as error:
         raise TrainingError(f"{output} cannot be written: {error}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrainingError(f"another 'mue train' writes into {output}; wait for it, or stop it") from None
+        yield
 
 
 class _Plotted:

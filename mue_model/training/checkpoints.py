@@ -40,8 +40,10 @@ def read_checkpoint(folder: Path, settings: Mapping[str, Any], device: torch.dev
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         theirs, ours = dict(_flat(json.loads(state.pop("settings")))), dict(_flat(settings))
-    except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
-        raise TrainingError(f"{path} cannot be read ({error}); delete it to begin anew") from error
+    except OSError as error:
+        raise TrainingError(f"{path} cannot be read: {error}") from error
+    except (RuntimeError, EOFError, LookupError, ValueError, pickle.UnpicklingError) as error:
+        raise TrainingError(f"{path} is no whole checkpoint of 'mue train'; delete it to begin anew") from error
     differing = [
         f"{key} is {ours.get(key)!r}, was {theirs.get(key)!r}"
         for key in sorted(theirs.keys() | ours.keys())

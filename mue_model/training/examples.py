@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mue_model.processor import ImageError, Processor
+from mue_model.processor import Processor
 from mue_model.prompts import ENTAILMENT_ANSWERS, entailment_prompt
 from mue_model.tokenizer import Tokenizer
 from mue_model.training.settings import TrainingError
@@ -43,7 +44,12 @@ def caption_ids(tokenizer: Tokenizer, caption: str) -> tuple[int, ...]:
 
 def entailment_ids(tokenizer: Tokenizer, hypothesis: str, label: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the prompt with bos and eos, and the answer with eos alone."""
-    return tokenizer.encode(entailment_prompt(hypothesis)), tokenizer.encode(ENTAILMENT_ANSWERS[label])[1:]
+    return tokenizer.encode(entailment_prompt(hypothesis)), _answer_ids(tokenizer, label)
+
+
+@lru_cache(maxsize=16)
+def _answer_ids(tokenizer: Tokenizer, label: str) -> tuple[int, ...]:
+    return tokenizer.encode(ENTAILMENT_ANSWERS[label])[1:]
 
 
 def load_examples(
@@ -68,7 +74,7 @@ def load_examples(
             try:
                 example = _example(members, processor)
                 _check_lengths(example, processor.tokenizer, longest)
-            except (ValueError, ImageError) as error:
+            except ValueError as error:
                 raise TrainingError(f"{shard}: row '{key}': {error}") from error
             examples.append(example)
     if not examples:
@@ -122,7 +128,8 @@ def _check_lengths(example: Example, tokenizer: Tokenizer, longest: int | None) 
     if longest is None:
         return
     for caption in example.captions:
-        _check_length("caption", caption, len(caption_ids(tokenizer, caption)) - 1, longest)
+        if len(caption.encode()) + 2 > longest:  # no text has more tokens than bytes; bos, not eos, takes a position
+            _check_length("caption", caption, len(caption_ids(tokenizer, caption)) - 1, longest)
     for hypothesis, label in example.hypotheses:
         prompt, answer = entailment_ids(tokenizer, hypothesis, label)
         _check_length("hypothesis", hypothesis, len(prompt) + len(answer) - 2, longest)

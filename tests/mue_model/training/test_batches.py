@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mue_model.candidates import scored_positions, target_ids
+from mue_model.processor import Processor
+from mue_model.prompts import ENTAILMENT_ANSWERS, entailment_prompt
+from mue_model.rows import Candidate
+from mue_model.tokenizer import BOS, EOS, PAD
+from mue_model.training.batches import IGNORED, BatchSource, caption_batch, entailment_batch
+from mue_model.training.examples import Example
+from mue_model.training.recipe import Recipe
+
+
+def test_every_token_of_a_caption_and_its_end_is_scored(examples: list[Example], processor: Processor) -> None:
+    batch = caption_batch(examples[:2], [0, 1], processor)
+    encode = processor.tokenizer.encode
+    texts = [encode(" a red picture"), encode(" green and green all over")]
+    assert len(texts[0]) < len(texts[1])
+    for row, ids in enumerate(texts):
+        scored = len(ids) - 1
+        assert batch.inputs[row].tolist() == [*ids[:-1], *[PAD] * (len(texts[1]) - len(ids))]
+        assert batch.targets[row].tolist() == [*ids[1:], *[IGNORED] * (len(texts[1]) - len(ids))]
+        assert batch.targets[row, scored - 1] == EOS
+    assert {tuple(row) for row in batch.prompts.tolist()} == {processor.prompt_ids("caption")}
+    assert torch.equal(batch.pixels[1], torch.from_numpy(examples[1].pixels))
+
+
+def test_choices_wrap_around_the_captions(examples: list[Example], processor: Processor) -> None:
+    batches = [caption_batch([examples[1]], [choice], processor) for choice in (0, 1, 2)]
+    assert torch.equal(batches[0].targets, batches[2].targets)
+    assert not torch.equal(batches[0].targets, batches[1].targets)
+
+
+def test_of_entailment_only_answer_and_end_are_scored_where_inference_scores_them(
+    examples: list[Example], processor: Processor
+) -> None:
+    encode = processor.tokenizer.encode
+    batch = entailment_batch(examples[:3], [0, 1, 2], processor)
+    for row, (hypothesis, label) in enumerate(example.hypotheses[row] for row, example in enumerate(examples[:3])):
+        prompt = encode(entailment_prompt(hypothesis))
+        candidate = Candidate(label=label, ids=encode(ENTAILMENT_ANSWERS[label])[1:])
+        positions = [position for _, position in scored_positions(prompt, [candidate])]
+        assert (batch.targets[row] != IGNORED).nonzero().flatten().tolist() == positions
+        assert tuple(batch.targets[row, positions].tolist()) == candidate.ids
+        asked = target_ids(prompt, [candidate], PAD)[0]
+        assert torch.equal(batch.inputs[row, : len(asked)], asked)
+        assert batch.inputs[row, len(asked) :].tolist() == [PAD] * (batch.inputs.shape[1] - len(asked))
+        assert batch.prompts[row, : len(prompt)].tolist() == list(prompt)
+    assert batch.inputs[0, 0] == BOS
+    assert len({len(encode(entailment_prompt(e.hypotheses[n][0]))) for n, e in enumerate(examples[:3])}) > 1
+
+
+def test_the_recipe_sets_share_and_size_of_tasks(examples: list[Example], processor: Processor) -> None:
+    recipe = Recipe(entailment_share=0.25, batch_rows=3, entailment_batch_rows=5)
+    source = BatchSource(examples, processor, recipe)
+    batches = [source.draw(np.random.default_rng(seed)) for seed in range(200)]
+    sizes = {(batch.task, len(batch.pixels)) for batch in batches}
+    assert sizes == {("caption", 3), ("entailment", 5)}
+    assert 0.15 < np.mean([batch.task == "entailment" for batch in batches]) < 0.35
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_what_is_drawn_depends_on_the_generator_alone(
+    examples: list[Example], processor: Processor, share: float
+) -> None:
+    source = BatchSource(examples, processor, Recipe(entailment_share=share, batch_rows=4))
+    first, again, other = (source.draw(np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert torch.equal(first.targets, again.targets)
+    assert torch.equal(first.pixels, again.pixels)
+    assert not torch.equal(first.pixels, other.pixels)

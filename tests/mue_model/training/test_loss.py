@@ -1,0 +1,158 @@
+"""The loss against cross-entropies written out by hand, and random depths against the reference, in 64 bits."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from mue_model.exits import Depths, ScriptedExit
+from mue_model.full_depth import EncodedBatch, decode_batch, encode_batch
+from mue_model.model import MueModel
+from mue_model.reference import encode
+from mue_model.training.batches import IGNORED, Batch
+from mue_model.training.loss import at_random_depths, batch_loss
+from mue_model.training.recipe import Recipe
+
+PROMPTS = [[0, 5, 6, 7, 2], [0, 9, 2], [0, 4, 11, 2]]
+INPUTS = [[0, 7, 9, 12], [0, 8, 1, 1], [0, 4, 4, 1]]
+TARGETS = [[7, 9, 12, 2], [8, 2, IGNORED, IGNORED], [IGNORED, 4, 2, IGNORED]]
+PUBLISHED = Recipe()
+
+SmallModel = Callable[..., MueModel]
+
+
+def padded(rows: list[list[int]]) -> Tensor:
+    longest = max(len(row) for row in rows)
+    return torch.tensor([row + [1] * (longest - len(row)) for row in rows])
+
+
+def batch_of(task: Any = "caption") -> Batch:
+    pixels = torch.randint(256, (3, 32, 48, 3), generator=torch.Generator().manual_seed(5), dtype=torch.uint8)
+    return Batch(task, pixels, padded(PROMPTS), padded(INPUTS), torch.tensor(TARGETS))
+
+
+def draws(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def by_hand(model: MueModel, batch: Batch, smoothing: float) -> list[float]:
+    """Mean cross-entropy over the scored tokens of each layer, one logarithm at a time."""
+    encoded = encode_batch(model, model.normalise(batch.pixels), batch.prompts)
+    found = []
+    for state in decode_batch(model, encoded, batch.inputs):
+        terms = []
+        for row, targets in enumerate(batch.targets.tolist()):
+            for place, target in enumerate(targets):
+                if target != IGNORED:
+                    logits = model.logits(state[row : row + 1, place : place + 1])[0, 0]
+                    minus = logits.exp().sum().log() - logits
+                    terms.append(float((1 - smoothing) * minus[target] + smoothing * minus.mean()))
+        assert len(terms) == 8
+        found.append(sum(terms) / len(terms))
+    return found
+
+
+@pytest.mark.parametrize("streams", ["joint", "decomposed"])
+def test_published_is_the_plain_sum_over_layers_of_cross_entropies(small_model: SmallModel, streams: str) -> None:
+    model, batch = small_model(streams=streams), batch_of()
+    facts = batch_loss(model, batch, PUBLISHED, draws())
+    expected = by_hand(model, batch, 0.1)
+    assert facts.cross_entropy == pytest.approx(expected, abs=1e-10)
+    assert float(facts.loss) == pytest.approx(sum(expected), abs=1e-10)
+    assert len(set(expected)) == model.config.decoder_layers == 4
+
+
+def test_answers_are_not_smoothed(small_model: SmallModel) -> None:
+    model, batch = small_model(streams="decomposed"), batch_of("entailment")
+    facts = batch_loss(model, batch, PUBLISHED, draws())
+    assert facts.cross_entropy == pytest.approx(by_hand(model, batch, 0.0), abs=1e-10)
+
+
+def test_linear_weights_favour_later_layers(small_model: SmallModel) -> None:
+    model, batch = small_model(streams="decomposed"), batch_of()
+    loss = float(batch_loss(model, batch, Recipe(layer_weights="linear"), draws()).loss)
+    expected = sum(weight * layer for weight, layer in zip((0.1, 0.2, 0.3, 0.4), by_hand(model, batch, 0.1)))  # noqa: B905
+    assert loss == pytest.approx(expected, abs=1e-10)
+
+
+# Random depths
+
+
+def encoded_batch(model: MueModel, batch: Batch) -> EncodedBatch:
+    return encode_batch(model, model.normalise(batch.pixels), batch.prompts)
+
+
+@pytest.mark.parametrize("streams", ["joint", "decomposed"])
+def test_each_row_has_the_memory_of_its_own_exit_depth(small_model: SmallModel, streams: str) -> None:
+    model, batch = small_model(streams=streams), batch_of()
+    images, layers = model.normalise(batch.pixels), model.config.encoder_layers
+    seen = set()
+    for seed in range(4):
+        encoded = at_random_depths(model, encoded_batch(model, batch), batch.prompts.shape[1], draws(seed))
+        for row, prompt in enumerate(PROMPTS):
+            memory = encoded.memory[row, ~encoded.padding[row]]
+            depths = [
+                depth
+                for depth in product(range(1, layers + 1), repeat=2)
+                if torch.allclose(memory, exited(model, images[row], prompt, *depth), rtol=0, atol=1e-12)
+            ]
+            assert len(depths) == (1 if streams == "decomposed" else layers), "joint: the text depth is not looked at"
+            seen.add(depths[0])
+    assert len({image for image, _ in seen}) == layers
+    if streams == "decomposed":
+        assert len({text for _, text in seen}) == layers
+        assert any(image != text for image, text in seen)
+
+
+def exited(model: MueModel, image: Tensor, prompt: list[int], image_depth: int, text_depth: int) -> Tensor:
+    policy = ScriptedExit({"": Depths(image_depth, text_depth, (1,))})
+    return encode(model, image[None], torch.tensor([prompt]), policy).memory[0]
+
+
+def test_half_of_the_batches_are_at_full_depth(small_model: SmallModel) -> None:
+    model, batch = small_model(streams="decomposed"), batch_of()
+    full = float(batch_loss(model, batch, PUBLISHED, draws()).loss)
+    losses = [float(batch_loss(model, batch, Recipe(random_depth=True), draws(seed)).loss) for seed in range(40)]
+    assert 10 <= losses.count(full) <= 30
+    assert len(set(losses)) > 5
+
+
+def test_the_same_draws_give_the_same_loss(small_model: SmallModel) -> None:
+    model, batch, recipe = small_model(streams="decomposed"), batch_of(), Recipe(random_depth=True)
+    assert [batch_loss(model, batch, recipe, draws(seed)).cross_entropy for seed in range(4)] == [
+        batch_loss(model, batch, recipe, draws(seed)).cross_entropy for seed in range(4)
+    ]
+
+
+# Self-distillation
+
+
+def test_distillation_pulls_earlier_layers_and_leaves_the_last_alone(small_model: SmallModel) -> None:
+    model = copy.deepcopy(small_model(streams="decomposed")).requires_grad_(True)
+    batch = batch_of()
+    with_it = batch_loss(model, batch, Recipe(self_distillation=2.0), draws()).loss
+    without = batch_loss(model, batch, PUBLISHED, draws()).loss
+    assert float(with_it.detach()) > float(without.detach())
+    (with_it - without).backward()
+    grown = {
+        layer: max(float(p.grad.abs().max()) for p in model.decoder_layer(layer).parameters() if p.grad is not None)
+        for layer in range(4)
+    }
+    assert grown[3] < 1e-12
+    assert min(grown[layer] for layer in range(3)) > 1e-6
+
+
+def test_layers_that_agree_with_the_last_pay_nothing(small_model: SmallModel) -> None:
+    model = copy.deepcopy(small_model(streams="decomposed"))
+    for layer in range(1, 4):
+        for parameter in model.decoder_layer(layer).parameters():
+            parameter.zero_()
+    batch = batch_of()
+    with_it = batch_loss(model, batch, Recipe(self_distillation=1.0), draws()).loss
+    assert float(with_it) == pytest.approx(float(batch_loss(model, batch, PUBLISHED, draws()).loss), abs=1e-12)
