@@ -73,10 +73,9 @@ def read_document(path: str) -> dict[str, Any]:
 class _StrictLoader(yaml.SafeLoader):
     """Safe YAML in which a key given twice is an error instead of the last one winning silently."""
 
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode | None:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         # Composed once and before merge keys are filled in, so that a merged key may be given anew.
         node = super().compose_mapping_node(anchor)
-        assert node is not None
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
