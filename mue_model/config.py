@@ -18,9 +18,11 @@ class ConfigError(ValueError):
 
 
 class Config(BaseModel):
-    """Frozen, keyword-only settings; an unknown key is an error."""
+    """Frozen, keyword-only settings; an unknown key is an error, and so is a number that is not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)

@@ -131,6 +131,8 @@ def _stat(url: str) -> _Found | str:
         return "not found"
     except OSError as error:
         return error.strerror or str(error)
+    except ValueError as error:
+        return str(error)
     if not os.path.isfile(url):
         return "not a file"
     if not os.access(url, os.R_OK):

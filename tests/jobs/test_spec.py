@@ -64,6 +64,16 @@ def test_values_may_hold_equals_signs() -> None:
         ("task", "--set 'task': expected key=value, as in --set exits.image=0.9"),
         (".a=1", "--set '.a=1': expected key=value, as in --set exits.image=0.9"),
         ("task=[", "--set 'task=[': the value is not valid YAML: line 1: "),
+        (
+            "model=2020-99-99",
+            "--set 'model=2020-99-99': the value is not valid YAML: line 1: '2020-99-99' is no time",
+        ),
+        ("audit.seed=!!int x", "--set 'audit.seed=!!int x': the value is not valid YAML: line 1: 'x' is no int"),
+        ("task=!!bool x", "--set 'task=!!bool x': the value is not valid YAML: line 1: 'x' is no bool"),
+        (f"task={'[' * 3000}", f"--set 'task={'[' * 3000}': the value is not valid YAML: brackets are nested too"),
+        ("exits.image=.nan", "command line: exits.image = nan: must be a finite number"),
+        ("exits.text=[.5, -.inf]", "command line: exits.text.1 = -inf: must be a finite number"),
+        ("actors.num_cpus=.inf", "command line: actors.num_cpus = inf: must be a finite number"),
         ("task={a: 1, a: 2}", "--set 'task={a: 1, a: 2}': the value is not valid YAML: line 1: the key 'a' is given"),
         ("output.url.x=1", "job.yaml: output.url is 'out', a single value: x cannot be set inside it"),
     ],
@@ -103,6 +113,9 @@ def test_a_wrong_file_is_explained(job: str, text: str, expected: str) -> None:
 def test_merge_keys_are_no_duplicates(job: str) -> None:
     Path(job).write_text("inputs: {urls: a}\noutput: &o {url: x}\nactors: {<<: {min: 2}, max: 3}\n")
     assert load_spec(job, inputs=[], output=None, overrides=[]).actors.min == 2
+    nested = "engine: {<<: &b {<<: &a {threads: 1}, threads: 2}, group_size: 3}\nfilters: {<<: *b}\n"
+    Path(job).write_text(JOB + nested)
+    assert "job.yaml: filters.threads = 2: unknown key" in refusal(job)
 
 
 def test_files_that_cannot_be_read_are_named(job: str, tmp_path: Path) -> None:

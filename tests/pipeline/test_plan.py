@@ -46,6 +46,11 @@ def test_names_added_and_removed_shards(make_plan: Callable[..., Plan]) -> None:
     assert shard_differences(old, new) == ["shards added: 000001-c", "shards removed: 000001-b"]
 
 
+def test_a_name_that_no_file_can_have_is_named() -> None:
+    with pytest.raises(PlanError, match="embedded null byte"):
+        plan_shards(["/shards/0\0.tar"])
+
+
 def test_names_every_missing_shard(tmp_path: Path) -> None:
     present = tmp_path / "00000.tar"
     present.touch()
