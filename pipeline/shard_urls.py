@@ -107,7 +107,7 @@ def _expand_place(url: str) -> list[str]:
 
 def _tars_in(folder: str, paths: list[str]) -> list[str]:
     visible = (path for path in paths if not path.rsplit("/", 1)[-1].startswith("."))
-    tars = sorted(path for path in visible if path.endswith(TAR_SUFFIXES))
+    tars = sorted(path for path in visible if path.lower().endswith(TAR_SUFFIXES))
     if not tars:
         raise PlanError(f"folder {folder} holds no shard; shards end in {', '.join(TAR_SUFFIXES)}")
     return tars

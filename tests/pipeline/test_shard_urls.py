@@ -49,6 +49,12 @@ def test_expands(corpus: Path, typed: str, shards: list[str]) -> None:
     assert _names(expand_urls([typed]), corpus) == shards
 
 
+def test_a_folder_s_tars_may_be_written_in_capitals(corpus: Path) -> None:
+    (corpus / "sub" / "00010.TAR").touch()
+    (corpus / "sub" / "00011.Tar.GZ").touch()
+    assert _names(expand_urls(["sub"]), corpus) == ["sub/00009.tar", "sub/00010.TAR", "sub/00011.Tar.GZ"]
+
+
 def test_keeps_the_order_of_the_urls(corpus: Path) -> None:
     urls = expand_urls(["sub", "00001.tar", f"file://{corpus}/00000.tar", "s3://bucket/{1..2}.tar"])
     assert urls[3:] == ["s3://bucket/1.tar", "s3://bucket/2.tar"]
