@@ -8,9 +8,10 @@ from pipeline.errors import PipelineError
 from pipeline.exit_codes import ExitCode
 from pipeline.ledger import FingerprintMismatch
 from pipeline.plan import PlanError
+from pipeline.storage import UnusableUrl
 
 KNOWN_ERRORS: tuple[type[Exception], ...] = (ConfigError, ModelFolderError, PipelineError)
-_USAGE: tuple[type[Exception], ...] = (ConfigError, ModelFolderError, PlanError, FingerprintMismatch)
+_USAGE: tuple[type[Exception], ...] = (ConfigError, ModelFolderError, PlanError, FingerprintMismatch, UnusableUrl)
 
 
 def exit_code_of(error: Exception) -> ExitCode:

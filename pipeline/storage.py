@@ -25,6 +25,10 @@ class FileAbsent(StorageError):
     """The file does not exist."""
 
 
+class UnusableUrl(StorageError):
+    """No folder that a job can write into has this URL."""
+
+
 @dataclass(frozen=True)
 class Storage:
     """An output folder, addressed by relative paths; can be sent to other processes.
@@ -41,12 +45,12 @@ class Storage:
         """Return the storage at `url`: a path, `file://` or any fsspec URL. Nothing is read or created yet."""
         protocol, separator, rest = url.partition("://")
         if not url.strip():
-            raise StorageError("the folder's URL is empty; give a path or a URL such as s3://bucket/run")
+            raise UnusableUrl("the folder's URL is empty; give a path or a URL such as s3://bucket/run")
         if not separator or protocol == "file":
             root = os.path.abspath(os.path.expanduser(rest if separator else url))
             return Storage(root, LocalFolder(root))
         if protocol == "memory":
-            raise StorageError(f"{url}: memory:// lives in one process and a job has several; use a local folder")
+            raise UnusableUrl(f"{url}: memory:// lives in one process and a job has several; use a local folder")
         _check_protocol(url, protocol)
         url = url.rstrip("/")
         return Storage(url, ObjectFolder(url))
@@ -127,9 +131,9 @@ def _check_protocol(url: str, protocol: str) -> None:
     try:
         fsspec.get_filesystem_class(protocol)
     except ImportError as error:
-        raise StorageError(f"{url}: {error}; for s3:// install mue[s3]") from error
+        raise UnusableUrl(f"{url}: {error}; for s3:// install mue[s3]") from error
     except ValueError as error:
-        raise StorageError(f"{url}: unknown protocol '{protocol}'; use a local path, s3:// or gs://") from error
+        raise UnusableUrl(f"{url}: unknown protocol '{protocol}'; use a local path, s3:// or gs://") from error
 
 
 _AGAIN = "then run the same command again: finished work is kept"

@@ -9,10 +9,13 @@ from pipeline.completeness import IncompleteJob
 from pipeline.ledger import FingerprintMismatch
 from pipeline.plan import PlanError
 from pipeline.receipts import LedgerError
-from pipeline.storage import StorageError
+from pipeline.storage import StorageError, UnusableUrl
 
 
-@pytest.mark.parametrize("error", [ConfigError("x"), ModelFolderError("x"), PlanError("x"), FingerprintMismatch("x")])
+@pytest.mark.parametrize(
+    "error",
+    [ConfigError("x"), ModelFolderError("x"), PlanError("x"), FingerprintMismatch("x"), UnusableUrl("x")],
+)
 def test_what_the_caller_must_change_is_2(error: Exception) -> None:
     assert isinstance(error, KNOWN_ERRORS)
     assert exit_code_of(error) == 2
