@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 import ray
 import ray.data
@@ -28,14 +29,16 @@ def ray_session(*, num_cpus: int) -> Iterator[None]:
     verbose = logger.isEnabledFor(logging.DEBUG)
     # What workers print, libtiff's complaints about broken images for one, stays in Ray's log files.
     options = {"logging_level": logging.ERROR, "log_to_driver": verbose}
-    if address:
-        ray.init(address=address, **options)
-    else:
-        ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **options)
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    # A task that fails, as those of a dying actor, makes Ray print its traceback on stdout, where our data goes.
+    with open(os.devnull, "w") as nowhere, redirect_stdout(sys.stderr if verbose else nowhere):
+        if address:
+            ray.init(address=address, **options)
+        else:
+            ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **options)
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
 
 def _keep_off_the_terminal() -> None:

@@ -65,5 +65,6 @@ def test_an_actor_that_cannot_start_ends_the_job_with_its_reason(tmp_path: Path,
     assert result.returncode == 1
     [line] = [line for line in result.stderr.splitlines() if line.startswith("error:")]
     assert "engine.device = cuda" in line
+    assert result.stdout == "", "stdout is for data"
     assert "Traceback" not in result.stderr
     assert json.loads((tmp_path / "out" / "run.json").read_text())["exit_code"] == 1
