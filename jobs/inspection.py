@@ -8,7 +8,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -45,20 +44,19 @@ def _by_uid(ledger: Ledger, name: str) -> list[dict[str, Any]]:
     except ValueError:
         return []
     for receipt in live(ledger.receipts()):
-        if receipt.part is not None and contains(receipt.ranges.get(row_id.shard_id, ()), row_id.row_in_shard):
-            table = pq.read_table(ledger.storage.open_input(receipt.part.path))
-            if rows := _matching(table, "uid", name):
-                return rows
+        holds = contains(receipt.ranges.get(row_id.shard_id, ()), row_id.row_in_shard)
+        if holds and (rows := _matching(ledger.read_part(receipt), "uid", name)):
+            return rows
     return []
 
 
 def _by_key(ledger: Ledger, name: str) -> list[dict[str, Any]]:
     """Keys repeat, so every part is looked at; only those with a hit are read whole."""
     rows: list[dict[str, Any]] = []
-    for part in ledger.live_parts():
-        keys = pq.read_table(ledger.storage.open_input(part.path), columns=["key"])
+    for receipt in live(ledger.receipts()):
+        keys = ledger.read_part(receipt, ["key"])
         if pc.any(pc.equal(keys["key"], name)).as_py():
-            rows += _matching(pq.read_table(ledger.storage.open_input(part.path)), "key", name)
+            rows += _matching(ledger.read_part(receipt), "key", name)
     return rows
 
 

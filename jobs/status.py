@@ -60,7 +60,8 @@ def status_of(ledger: Ledger, *, now: datetime.datetime | None = None) -> JobSta
 
 
 def _state(ledger: Ledger, summary: Summary, newest: datetime.datetime | None, now: datetime.datetime) -> State:
-    if ledger.storage.exists(MANIFEST):
+    # Receipts decide: one that was deleted since leaves rows missing whatever the manifest says.
+    if ledger.storage.exists(MANIFEST) and summary.shards_done == summary.shards_total:
         return "bad" if summary.shards_bad else "finished"
     run = run_facts(ledger)
     signs = [sign for sign in (newest, _began(run)) if sign is not None]
@@ -73,8 +74,11 @@ def _state(ledger: Ledger, summary: Summary, newest: datetime.datetime | None, n
 def _began(run: dict[str, Any]) -> datetime.datetime | None:
     """When the last attempt began: it may be loading the model and have committed nothing yet."""
     attempts = run.get("attempts") or [{}]
-    began = attempts[-1].get("began")
-    return datetime.datetime.fromisoformat(began) if began else None
+    try:
+        began = datetime.datetime.fromisoformat(str(attempts[-1].get("began")))
+    except ValueError:
+        return None
+    return began if began.tzinfo else began.replace(tzinfo=datetime.UTC)
 
 
 def status_facts(status: JobStatus) -> dict[str, Any]:

@@ -124,9 +124,21 @@ class Ledger:
 
     def read_live(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """Yield the rows of one live part after another; every input row once if `finalize` has passed."""
-        for part in self.live_parts():
-            with self.storage.open_input(part.path) as file:
-                yield pq.read_table(file, columns=columns)
+        for receipt in live(self.receipts()):
+            yield self.read_part(receipt, columns)
+
+    def read_part(self, receipt: Receipt, columns: list[str] | None = None) -> pa.Table:
+        """Return the rows of a receipt's part, or raise `LedgerError` if its file cannot be read."""
+        assert receipt.part is not None
+        try:
+            with self.storage.open_input(receipt.part.path) as file:
+                return pq.read_table(file, columns=columns)
+        except (FileAbsent, pa.ArrowException, OSError) as error:
+            reason = "it does not exist" if isinstance(error, FileAbsent) else " ".join(str(error).split())
+            raise LedgerError(
+                f"{self.storage.url}/{receipt.part.path} cannot be read ({reason}); restore it, "
+                f"or delete done/{receipt.id}.json and run again to compute its rows anew"
+            ) from error
 
     def manifest(self) -> Manifest | None:
         """Return the manifest, or None where the job was never finalized."""

@@ -52,6 +52,19 @@ def test_a_manifest_means_finished_or_bad(finished: Any, make_job: Any) -> None:
     assert status_of(bad.ledger).state == "bad"
 
 
+def test_a_receipt_deleted_after_the_manifest_leaves_rows_missing(finished: Any) -> None:
+    finished.ledger.storage.write("run.json", b'{"exit_code": 0}')
+    finished.ledger.storage.delete("done/a1-000001-b-0.json")
+    status = status_of(finished.ledger)
+    assert (status.state, status.summary.rows, status.rows_total) == ("interrupted", 5, 10)
+
+
+@pytest.mark.parametrize(("began", "state"), [("yesterday", "planned"), (5, "planned"), ("2026-01-01", "interrupted")])
+def test_a_strange_start_in_the_run_s_record_is_no_failure(job: Any, began: object, state: str) -> None:
+    job.ledger.storage.write("run.json", json.dumps({"attempts": [{"began": began}]}).encode())
+    assert status_of(job.ledger).state == state
+
+
 def test_both_views_tell_state_rows_and_age(finished: Any) -> None:
     status = status_of(finished.ledger)
     facts = json.loads(json.dumps(status_facts(status)))

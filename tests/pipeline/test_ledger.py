@@ -248,6 +248,26 @@ def test_a_lost_part_is_named(
         ledger.finalize(make_plan(A))
 
 
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda data: None, "does not exist"),
+        (lambda data: data[:100], "Parquet"),
+        (lambda data: data[:20] + bytes(200) + data[220:], ""),
+    ],
+)
+def test_a_part_that_cannot_be_read_says_how_to_go_on(
+    ledger: Ledger, make_table: Make, damage: Callable[[bytes], bytes | None], reason: str
+) -> None:
+    _commit(ledger, make_table({A: range(4)}), "a-0")
+    data = damage(ledger.storage.read("data/a-0.parquet"))
+    ledger.storage.delete("data/a-0.parquet")
+    if data is not None:
+        ledger.storage.write("data/a-0.parquet", data)
+    with pytest.raises(LedgerError, match=rf"data/a-0\.parquet cannot be read .*{reason}.* delete done/a-0\.json and"):
+        list(ledger.read_live())
+
+
 # Crashes
 
 
