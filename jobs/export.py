@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pyarrow.compute as pc
 
+from mue_model.config import ConfigError
 from pipeline.ledger import Ledger
 from pipeline.records import RowStatus
 
@@ -31,19 +32,26 @@ def export_lines(ledger: Ledger, *, format: Format, status: RowsWanted = "ok") -
 
 
 def write_lines(lines: Iterable[str], path: str) -> int:
-    """Write `lines` to the local file `path`, whole or not at all; return how many there were."""
+    """Write `lines` to the local file `path`, whole or not at all; return how many there were.
+
+    Raises:
+        ConfigError: The file cannot be written.
+    """
     target = Path(path).expanduser().absolute()
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.part")
     count = 0
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            for line in lines:
-                file.write(line)
-                count += 1
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("w", encoding="utf-8") as file:
+                for line in lines:
+                    file.write(line)
+                    count += 1
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--to {path}: cannot be written: {error.strerror or error}") from error
     return count
 
 

@@ -92,7 +92,10 @@ def run_facts(ledger: Ledger) -> dict[str, Any]:
         facts = json.loads(data)
     except ValueError as error:
         raise LedgerError(f"{ledger.storage.url}/{RUN} is not JSON ({error}); delete it to go on without") from error
-    return facts if isinstance(facts, dict) else {}
+    attempts = facts.get("attempts", []) if isinstance(facts, dict) else None
+    if not isinstance(attempts, list) or not all(isinstance(attempt, dict) for attempt in attempts):
+        raise LedgerError(f"{ledger.storage.url}/{RUN} is not what a run writes; delete it to go on without")
+    return facts
 
 
 def last_commit(ledger: Ledger) -> datetime.datetime | None:

@@ -52,7 +52,7 @@ def run_job(spec: JobSpec, *, progress: ProgressView) -> JobOutcome:
     if not ledger.storage.exists(MANIFEST):
         _check_weights(job)
     plan = ledger.adopt_plan(job.plan)
-    if ledger.storage.exists(MANIFEST) and not ledger.progress().unfinished(plan):
+    if ledger.manifest() is not None and not ledger.progress().unfinished(plan):
         logger.info("every row is committed already: no shard is opened")
         _show(progress, plan, ledger)
         return _judged(spec, plan, ledger, shards_opened=0)

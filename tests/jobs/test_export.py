@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from jobs.export import export_lines, write_lines
+from mue_model.config import ConfigError
 from pipeline.records import ROW_SCHEMA
 
 
@@ -44,3 +45,11 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write_lines(broken(), str(target))
     assert target.read_text() == "a\nb\n"
     assert [path.name for path in target.parent.iterdir()] == ["rows.txt"]
+
+
+@pytest.mark.parametrize("target", ["file/rows.txt", "."])
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=rf"--to {target}: cannot be written: "):
+        write_lines(iter(["a\n"]), target)

@@ -58,3 +58,10 @@ def test_facts_of_the_run_are_optional_but_never_garbage(job: Any) -> None:
     job.ledger.storage.write("run.json", b"{")
     with pytest.raises(LedgerError, match=r"run.json is not JSON"):
         run_facts(job.ledger)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"5", b'{"attempts": 5}', b'{"attempts": [1]}', b'{"attempts": null}'])
+def test_facts_that_no_run_writes_are_named(job: Any, content: bytes) -> None:
+    job.ledger.storage.write("run.json", content)
+    with pytest.raises(LedgerError, match=r"run.json is not what a run writes; delete it"):
+        run_facts(job.ledger)
