@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import platform
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from jobs.interrupts import signals_request_stop
+from jobs.train_folder import MODEL_FOLDER, training_folder
 from jobs.train_spec import TrainSpec
 from jobs.training_view import TrainingView
 from mue_model.checkpoint import parameter_count
@@ -22,19 +20,16 @@ from mue_model.loading import pick_device, use_kernel
 from mue_model.model import parameter_shapes
 from mue_model.model_folder import read_json, read_model_folder
 from mue_model.training.card import CardFacts, training_card
-from mue_model.training.checkpoints import CHECKPOINT_FILE
 from mue_model.training.examples import Example, load_examples
 from mue_model.training.export import Exported, stored_model, write_model_folder
 from mue_model.training.plot import NO_MATPLOTLIB, can_plot, draw_curves
 from mue_model.training.reports import MetricsFile, Report
-from mue_model.training.settings import TrainingError
 from mue_model.training.shards import corpus_digest
 from mue_model.training.start import Start, start_fresh, start_from
 from mue_model.training.trainer import Trainer
 from mue_model.training.validation import Validation, Validator
 from pipeline.exit_codes import ExitCode
 
-MODEL_FOLDER = "model"
 _DESCRIBED = ("license", "license_url", "corpus_version", "seed")
 """What the card repeats of the corpus's own description."""
 
@@ -63,10 +58,11 @@ class _Data:
 def train(spec: TrainSpec, view: TrainingView) -> TrainOutcome:
     """Train to the last step and write the model folder, or stop at a signal; the same call again resumes."""
     output = Path(spec.output)
+    model = output / MODEL_FOLDER
     if spec.threads:
         torch.set_num_threads(spec.threads)
     device = pick_device(spec.device)
-    with signals_request_stop() as stop, _only_one(output):
+    with signals_request_stop() as stop, training_folder(output):
         start = _start(spec)
         shapes = parameter_shapes(start.model.config)
         for note in (f"{parameter_count(shapes):,} parameters", *start.notes):
@@ -75,14 +71,11 @@ def train(spec: TrainSpec, view: TrainingView) -> TrainOutcome:
         data = _read(spec, start)
         view.note(f"{len(data.train):,} rows to train on, {len(data.val):,} to validate on")
         trainer = _trainer(spec, start, data, device)
-        resumed = trainer.resume()
-        _check_model_folder(output, resumed=resumed)
-        if resumed:
+        if trainer.resume():
             view.note(f"continuing at step {trainer.step:,} of {spec.training.steps:,}")
         was_done = trainer.step == spec.training.steps
         view.begin(trainer.step, spec.training.steps)
         trainer.run(_Plotted(view, trainer.metrics, output), stop=stop)
-        model = output / MODEL_FOLDER
         if trainer.step < spec.training.steps:
             code = ExitCode.SIGINT if stop.signal == signal.SIGINT else ExitCode.INTERRUPTED
             reason = f"stopped after step {trainer.step:,} of {spec.training.steps:,}; the same command resumes"
@@ -165,28 +158,6 @@ def _data_facts(spec: TrainSpec, data: _Data) -> dict[str, str]:
 def _versions(device: torch.device) -> dict[str, str]:
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {"torch": torch.__version__, "device": f"{device.type}, {where}", "threads": str(torch.get_num_threads())}
-
-
-def _check_model_folder(output: Path, *, resumed: bool) -> None:
-    model = output / MODEL_FOLDER
-    if model.exists() and not resumed:
-        raise TrainingError(f"{model} is there, but no {CHECKPOINT_FILE} it came from; use another --output")
-
-
-@contextmanager
-def _only_one(output: Path) -> Iterator[None]:
-    """Hold the folder's lock, which a killed process gives back; raise `TrainingError` if another run has it."""
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        lock = (output / ".lock").open("w")
-    except OSError as error:
-        raise TrainingError(f"{output} cannot be written: {error}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise TrainingError(f"another 'mue train' writes into {output}; wait for it, or stop it") from None
-        yield
 
 
 class _Plotted:

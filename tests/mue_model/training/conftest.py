@@ -108,11 +108,12 @@ def make_trainer(
 
     def make(name: str = "run", *, recipe: dict[str, Any] | None = None, **changes: Any) -> Trainer:
         validator, origin = changes.pop("validator", None), changes.pop("origin", None)
+        rows = changes.pop("examples", examples)
         small = {"batch_rows": 6, "entailment_batch_rows": 4, "warmup_steps": 3}
         return Trainer(
             fresh_model(toy_config(), seed=0),
             processor,
-            examples,
+            rows,
             Recipe.model_validate({"layer_weights": "linear", "random_depth": True} | small | (recipe or {})),
             TrainingConfig.model_validate({"steps": 12} | changes),
             tmp_path / name,
