@@ -74,7 +74,7 @@ class ModelConfig(Config):
     token_bucket_size: int = Field(default=256, gt=1)
     image_bucket_size: int = Field(default=42, gt=0)
     """Largest image grid, in patches per side."""
-    attn_scale_factor: float = 2.0
+    attn_scale_factor: float = Field(default=2.0, gt=0)
     """Attention scale is (head_dim * attn_scale_factor) ** -0.5."""
     bos_token_id: int = 0
     pad_token_id: int = 1
@@ -89,6 +89,13 @@ class ModelConfig(Config):
         for name in ("encoder_attention_heads", "decoder_attention_heads"):
             if self.d_model % getattr(self, name):
                 raise ValueError(f"d_model {self.d_model} is not a multiple of {name} {getattr(self, name)}")
+        return self
+
+    @model_validator(mode="after")
+    def _special_tokens_exist(self) -> Self:
+        for name in ("bos_token_id", "pad_token_id", "eos_token_id", "unk_token_id"):
+            if not 0 <= getattr(self, name) < self.vocab_size:
+                raise ValueError(f"{name} {getattr(self, name)} is no row of the {self.vocab_size} of vocab_size")
         return self
 
     @property

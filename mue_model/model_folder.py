@@ -72,14 +72,13 @@ class ModelFacts:
 
     def exits(self, choice: str | ExitConfig) -> ExitConfig:
         """Return the preset called `choice`, or `choice` itself; raise `ConfigError` if it does not fit the model."""
-        if isinstance(choice, ExitConfig):
-            choice.per_layer(self.config)
-            return choice
-        if choice not in self.presets:
+        if isinstance(choice, str) and choice not in self.presets:
             raise ConfigError(
                 f"exits = '{choice}': model '{self.name}' has the presets {', '.join(sorted(self.presets))}"
             )
-        return self.presets[choice]
+        exits = self.presets[choice] if isinstance(choice, str) else choice
+        exits.per_layer(self.config)
+        return exits
 
 
 def read_model_folder(path: str | Path) -> ModelFacts:
@@ -134,7 +133,7 @@ def read_presets(path: Path) -> dict[str, ExitConfig]:
         return {"default": ExitConfig(), "exact": ExitConfig()}
     document = read_json(path)
     presets, default = document.get("presets"), document.get("default")
-    if not isinstance(presets, dict) or default not in presets:
+    if not isinstance(presets, dict) or not isinstance(default, str) or default not in presets:
         raise ModelFolderError(f"{path}: needs 'presets' (an object) and 'default' (one of its names)")
     parsed = {name: parse_config(ExitConfig, value, where=f"{path}: presets.{name}") for name, value in presets.items()}
     return {**parsed, "default": parsed[default]}
@@ -155,7 +154,7 @@ def read_json(path: Path) -> dict[str, Any]:
         document = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise ModelFolderError(f"{path} is missing") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelFolderError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(document, dict):
         raise ModelFolderError(f"{path} holds no JSON object")

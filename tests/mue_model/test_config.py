@@ -55,6 +55,20 @@ def test_a_model_s_heads_divide_its_width(small_config: Any) -> None:
         small_config(d_model=18)
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"eos_token_id": -5}, "eos_token_id -5 is no row of the"),
+        ({"bos_token_id": 10**9}, "bos_token_id 1000000000 is no row of the"),
+        ({"attn_scale_factor": 0.0}, "greater than 0"),
+        ({"attn_scale_factor": float("nan")}, "finite number"),
+    ],
+)
+def test_a_model_that_could_not_run_is_refused(small_config: Any, changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        small_config(**changes)
+
+
 def test_stem_channels_follow_the_stem(small_config: Any) -> None:
     assert {name: small_config(resnet_type=name).stem_channels for name in RESNETS} == {
         "resnet50": 1024,

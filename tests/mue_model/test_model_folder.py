@@ -76,6 +76,9 @@ def test_exits_that_do_not_fit_the_model_are_refused(folder: Path) -> None:
         facts.exits("fast")
     with pytest.raises(ConfigError, match=r"exits\.image has 2 thresholds, but the model has 3 layers there"):
         facts.exits(ExitConfig(image=(0.5, 0.6)))
+    edit(folder / "exits.json", presets={"quick": {"text": [0.5, 0.6]}})
+    with pytest.raises(ConfigError, match=r"exits\.text has 2 thresholds, but the model has 3 layers there"):
+        read_model_folder(folder).exits("default")
 
 
 @pytest.mark.parametrize(
@@ -93,6 +96,7 @@ def test_exits_that_do_not_fit_the_model_are_refused(folder: Path) -> None:
         ("preprocessor_config.json", {"size": {"height": 96, "width": 96}}, "image size 96 is above 80"),
         ("preprocessor_config.json", {"image_std": [1, 1, 1]}, "image_std = [1, 1, 1] is not supported"),
         ("exits.json", {"default": "none"}, "exits.json: needs 'presets'"),
+        ("exits.json", {"default": ["quick"]}, "exits.json: needs 'presets'"),
         ("exits.json", {"presets": {"quick": {"imagee": 1}}}, "presets.quick: imagee = 1: unknown key, did you mean"),
     ],
 )
@@ -110,7 +114,10 @@ def test_a_missing_file_is_named(folder: Path, file: str) -> None:
         read_model_folder(folder)
 
 
-@pytest.mark.parametrize(("content", "said"), [(b"{", "as JSON"), (b"[]", "no JSON object"), (b"\xff", "as JSON")])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"{", "as JSON"), (b"[]", "no JSON object"), (b"\xff", "as JSON"), (b"[" * 99_999, "as JSON")],
+)
 def test_a_damaged_config_is_named(folder: Path, content: bytes, said: str) -> None:
     (folder / "config.json").write_bytes(content)
     with pytest.raises(ModelFolderError, match=f"config.json .*{said}"):
