@@ -92,9 +92,10 @@ def encoded_batch(model: MueModel, batch: Batch) -> EncodedBatch:
 def test_each_row_has_the_memory_of_its_own_exit_depth(small_model: SmallModel, streams: str) -> None:
     model, batch = small_model(streams=streams), batch_of()
     images, layers = model.normalise(batch.pixels), model.config.encoder_layers
-    seen = set()
+    batches: list[list[tuple[int, ...]]] = []
     for seed in range(4):
         encoded = at_random_depths(model, encoded_batch(model, batch), batch.prompts.shape[1], draws(seed))
+        batches.append([])
         for row, prompt in enumerate(PROMPTS):
             memory = encoded.memory[row, ~encoded.padding[row]]
             depths = [
@@ -103,11 +104,12 @@ def test_each_row_has_the_memory_of_its_own_exit_depth(small_model: SmallModel, 
                 if torch.allclose(memory, exited(model, images[row], prompt, *depth), rtol=0, atol=1e-12)
             ]
             assert len(depths) == (1 if streams == "decomposed" else layers), "joint: the text depth is not looked at"
-            seen.add(depths[0])
-    assert len({image for image, _ in seen}) == layers
+            batches[-1].append(depths[0])
+    for stream in (0, 1) if streams == "decomposed" else (0,):
+        assert {depths[stream] for batch in batches for depths in batch} == set(range(1, layers + 1))
+        assert any(len({depths[stream] for depths in batch}) > 1 for batch in batches), "rows differ inside a batch"
     if streams == "decomposed":
-        assert len({text for _, text in seen}) == layers
-        assert any(image != text for image, text in seen)
+        assert any(image != text for batch in batches for image, text in batch)
 
 
 def exited(model: MueModel, image: Tensor, prompt: list[int], image_depth: int, text_depth: int) -> Tensor:
