@@ -34,10 +34,11 @@ def prepare(spec: JobSpec) -> PreparedJob:
     Raises:
         PlanError: A shard is missing or named twice.
         ModelFolderError: The model cannot be used.
-        ConfigError: The exits do not fit the model.
+        ConfigError: The exits or the longest text do not fit the model.
     """
     facts = model_facts(spec.model)
     exits = facts.exits(spec.exits)
+    spec.generation.check_fits(facts.config)
     urls = expand_urls(spec.inputs.urls)
     shards = plan_shards(urls, count_rows=count_rows if len(urls) <= COUNTED_SHARDS else None)
     parts = fingerprint_parts(

@@ -152,6 +152,12 @@ class GenerationConfig(Config):
     no_repeat_ngram: int = Field(default=3, ge=0)
     """No n-gram of this length occurs twice in a text; 0 switches the rule off."""
 
+    def check_fits(self, model: ModelConfig) -> None:
+        """Raise `ConfigError` if a text could be longer than the positions that `model` has."""
+        if self.max_tokens > model.max_position_embeddings:
+            limit = model.max_position_embeddings
+            raise ConfigError(f"generation.max_tokens = {self.max_tokens}: the model has positions for {limit} tokens")
+
 
 BatchPolicy = Literal["compact", "wait_all"]
 

@@ -57,7 +57,13 @@ def pick_device(device: str) -> torch.device:
 
 
 def build_engine(facts: ModelFacts, exits: ExitConfig, generation: GenerationConfig, config: EngineConfig) -> Engine:
-    """Load the model and start an engine on it that answers with texts."""
+    """Load the model and start an engine on it that answers with texts.
+
+    Raises:
+        ConfigError: The exits or the longest text do not fit the model, or the device is not there.
+        ModelFolderError: The weights do not fit the configuration.
+    """
+    generation.check_fits(facts.config)
     model = load_model(facts, device=config.device, dtype=config.dtype)
     policy = CosineExit.from_config(exits, facts.config, generation.max_tokens)
     runner = BatchRunner(model, policy, generation, exits.kv_policy, config.policy)

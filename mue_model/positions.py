@@ -25,7 +25,13 @@ def token_buckets(query_positions: Tensor, key_positions: Tensor, bucket_size: i
 
 
 def image_position_ids(grid: tuple[int, int], bucket_size: int, device: torch.device | None = None) -> Tensor:
-    """Return the position ids [P] of a grid, row by row: row * bucket_size + column + 1 (0 is unused)."""
+    """Return the position ids [P] of a grid, row by row: row * bucket_size + column + 1 (0 is unused).
+
+    Raises:
+        ValueError: A side is longer than `bucket_size`; its last columns would pass for the next row's first.
+    """
+    if max(grid) > bucket_size:
+        raise ValueError(f"a grid of {grid[0]} x {grid[1]} patches; the model has positions for {bucket_size} a side")
     rows = torch.arange(grid[0], device=device)[:, None]
     columns = torch.arange(grid[1], device=device)[None, :]
     return (rows * bucket_size + columns + 1).flatten()

@@ -69,6 +69,13 @@ def test_a_model_that_could_not_run_is_refused(small_config: Any, changes: dict[
         small_config(**changes)
 
 
+def test_a_text_may_not_outgrow_the_model_s_positions(small_config: Any) -> None:
+    model = small_config(max_position_embeddings=20)
+    GenerationConfig(max_tokens=20).check_fits(model)
+    with pytest.raises(ConfigError, match=r"generation\.max_tokens = 21: the model has positions for 20 tokens"):
+        GenerationConfig(max_tokens=21).check_fits(model)
+
+
 def test_stem_channels_follow_the_stem(small_config: Any) -> None:
     assert {name: small_config(resnet_type=name).stem_channels for name in RESNETS} == {
         "resnet50": 1024,

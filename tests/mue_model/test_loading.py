@@ -96,3 +96,8 @@ def test_auto_takes_cuda_only_where_there_is_one() -> None:
 def test_thresholds_that_do_not_fit_the_model_stop_before_the_engine_starts() -> None:
     with pytest.raises(ValueError, match=r"exits\.image has 2 thresholds"):
         build_engine(seeded_facts(), ExitConfig(image=(0.5, 0.6)), GenerationConfig(), EngineConfig(device="cpu"))
+
+
+def test_a_text_too_long_for_the_model_stops_before_the_engine_starts() -> None:
+    with pytest.raises(ValueError, match=r"generation\.max_tokens = 2000"):
+        build_engine(seeded_facts(), ExitConfig(), GenerationConfig(max_tokens=2000), EngineConfig(device="cpu"))

@@ -55,6 +55,12 @@ def test_queries_are_rows_and_keys_are_columns() -> None:
 
 def test_image_positions_go_row_by_row_in_the_largest_grid() -> None:
     assert image_position_ids((2, 3), 42).tolist() == [1, 2, 3, 43, 44, 45]
+
+
+@pytest.mark.parametrize("grid", [(1, 43), (43, 1)])
+def test_a_grid_beyond_the_largest_is_refused(grid: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=f"{grid[0]} x {grid[1]} patches; the model has positions for 42 a side"):
+        image_position_ids(grid, 42)
     assert image_position_ids((42, 42), 42).max() == 42 * 42
 
 
