@@ -169,8 +169,8 @@ class EngineConfig(Config):
     """Most rows of one batch."""
     policy: BatchPolicy = "compact"
     """`compact` drops exited rows from the batch at once; `wait_all` runs the batch until its last row exits."""
-    device: str = "auto"
-    """torch device; `auto` takes CUDA where there is one."""
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    """torch device: cpu, cuda, cuda:1, or auto, which takes CUDA where there is one."""
     dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
     """Computation dtype. It can change rows within the tolerance of the fingerprint, where it is recorded."""
     threads: int = Field(default=0, ge=0)

@@ -35,6 +35,9 @@ class RowInput:
     """Answers to choose from; none means that text is generated."""
 
     def __post_init__(self) -> None:
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
+            found = f"{self.pixels.dtype} {list(self.pixels.shape)}"
+            raise ValueError(f"row {self.uid}: pixels are {found}, expected uint8 [H, W, 3]")
         height, width = self.pixels.shape[:2]
         if not height or not width or height % STRIDE or width % STRIDE:
             raise ValueError(f"row {self.uid}: pixels of {height} x {width}; both sides must be multiples of {STRIDE}")

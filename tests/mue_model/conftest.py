@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -103,6 +104,22 @@ def make_rows() -> Callable[..., list[RowInput]]:
         count: int, *, prefix: str = "row", grid: tuple[int, int] = (2, 3), prompt_ids: tuple[int, ...] = (0, 5, 6, 2)
     ) -> list[RowInput]:
         return [row_of(f"{prefix}/{number}/0", grid, prompt_ids) for number in range(count)]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def not_finite_on_white() -> Callable[[MueModel], MueModel]:
+    """A copy of a model whose stem gives NaN for an image that is white all over, and only for it."""
+
+    def spoil(module: torch.nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        white = (inputs[0] == 1).flatten(1).all(dim=1)
+        return output.masked_fill(white[:, None, None], torch.nan)
+
+    def make(model: MueModel) -> MueModel:
+        spoilt = copy.deepcopy(model)
+        spoilt.encoder.embed_images.register_forward_hook(spoil)
+        return spoilt
 
     return make
 

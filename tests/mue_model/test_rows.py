@@ -48,3 +48,13 @@ def test_a_row_without_an_answer_says_so() -> None:
 def test_sides_that_are_no_multiple_of_the_stride_are_refused(shape: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match=r"row r: pixels of \d+ x \d+; both sides must be multiples of 16"):
         RowInput(uid="r", pixels=np.zeros(shape, dtype=np.uint8), prompt_ids=(0, 2))
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [np.zeros((16, 16, 3), np.float32), np.zeros((16, 16, 4), np.uint8), np.zeros((16, 16), np.uint8)],
+    ids=["float", "rgba", "grey"],
+)
+def test_pixels_that_are_not_rgb_bytes_are_refused(pixels: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"row r: pixels are .*, expected uint8 \[H, W, 3\]"):
+        RowInput(uid="r", pixels=pixels, prompt_ids=(0, 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -115,12 +116,12 @@ def test_wait_all_pads_where_compact_does_not(small_model: Any, make_rows: Any, 
     assert padding["compact"] == 0 < padding["wait_all"]
 
 
-def test_a_row_that_is_not_finite_is_an_error_and_its_neighbours_are_not(small_model: Any, make_rows: Any) -> None:
+def test_a_row_that_is_not_finite_is_an_error_and_its_neighbours_are_not(
+    small_model: Any, make_rows: Any, not_finite_on_white: Any
+) -> None:
     model, rows = small_model(streams="decomposed"), make_rows(5)
-    spoilt = RowInput(
-        uid=rows[2].uid, pixels=np.full(rows[2].pixels.shape, np.nan, np.float32), prompt_ids=rows[2].prompt_ids
-    )
-    runner = BatchRunner(model, NeverExit(), GENERATION)
+    spoilt = replace(rows[2], pixels=np.full_like(rows[2].pixels, 255))
+    runner = BatchRunner(not_finite_on_white(model), NeverExit(), GENERATION)
     results = runner.run([*rows[:2], spoilt, *rows[3:]])
     assert results[2].error is not None
     assert results[2].error.code == "nonfinite"

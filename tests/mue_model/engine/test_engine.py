@@ -259,10 +259,12 @@ def test_a_text_that_cannot_be_made_is_an_error_of_its_row(small_model: Any, mak
     assert any(result.error is None for result in results)
 
 
-def test_a_row_that_is_not_finite_is_an_error_of_its_own(small_model: Any, make_rows: Any) -> None:
+def test_a_row_that_is_not_finite_is_an_error_of_its_own(
+    small_model: Any, make_rows: Any, not_finite_on_white: Any
+) -> None:
     model, rows = small_model(), make_rows(4)
-    spoilt = replace(rows[1], pixels=np.full(rows[1].pixels.shape, np.nan, np.float32))
-    with engine_of(model, NeverExit(), detokenize=lambda _: "text") as engine:
+    spoilt = replace(rows[1], pixels=np.full_like(rows[1].pixels, 255))
+    with engine_of(not_finite_on_white(model), NeverExit(), detokenize=lambda _: "text") as engine:
         results = results_of(engine.submit([rows[0], spoilt, *rows[2:]]))
     assert results[1].error is not None
     assert (results[1].error.code, results[1].text, results[1].tokens) == ("nonfinite", None, ())
