@@ -1,0 +1,47 @@
+"""Shards as read tasks, without starting Ray."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import webdataset
+
+from pipeline.records import RAW_SCHEMA
+from pipeline.shard_read import ShardRead
+from pipeline.sources import ShardSource
+from pipeline.spec import FieldsConfig, InputsConfig
+
+
+def write(path: Path, rows: int) -> ShardRead:
+    with webdataset.TarWriter(str(path)) as writer:
+        for row in range(rows):
+            writer.write({"__key__": f"k{row}", "png": b"pixels", "jpg": b"other pixels"})
+    return ShardRead(shard_id=f"000000-{path.stem}", url=str(path), size=path.stat().st_size, skip=((1, 2),))
+
+
+def test_there_is_one_task_a_shard_whatever_parallelism_is_asked_for(tmp_path: Path) -> None:
+    reads = [write(tmp_path / f"{number}.tar", 3) for number in range(3)]
+    source = ShardSource(reads, InputsConfig(urls=("x",)))
+    assert len(source.get_read_tasks(parallelism=200)) == 3
+    assert source.estimate_inmemory_data_size() == sum(read.size for read in reads)
+
+
+def test_a_task_travels_and_reads_its_shard_with_the_job_s_settings(tmp_path: Path) -> None:
+    read = write(tmp_path / "0.tar", 3)
+    inputs = InputsConfig(urls=("x",), fields=FieldsConfig(image="png;jpg"))
+    [task] = pickle.loads(pickle.dumps(ShardSource([read], inputs))).get_read_tasks(parallelism=1)
+    [table] = list(task())
+    assert table.schema.equals(RAW_SCHEMA)
+    assert table["row_in_shard"].to_pylist() == [0, 2, None], "row 1 is done already; the last row is the shard's end"
+    assert table["image"].to_pylist() == [b"pixels", b"pixels", None]
+    assert table["shard_total"].to_pylist()[-1] == 3
+
+
+def test_a_shard_that_is_not_the_planned_one_is_not_read(tmp_path: Path) -> None:
+    read = write(tmp_path / "0.tar", 3)
+    changed = ShardRead(shard_id=read.shard_id, url=read.url, size=read.size - 1)
+    [task] = ShardSource([changed], InputsConfig(urls=("x",))).get_read_tasks(parallelism=1)
+    [table] = list(task())
+    [end] = table.to_pylist()
+    assert (end["shard_total"], end["shard_state"], end["shard_code"]) == (0, "bad", "changed")
