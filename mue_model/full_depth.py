@@ -1,7 +1,7 @@
 """Whole padded batches at full depth, every layer's state returned: plain OFA, and MuE as it is trained.
 
 Joint checkpoints attend over [image; text]; decomposed ones only inside each stream, which equals joint
-attention under a block-diagonal mask.
+attention under a block-diagonal mask, and so are run as two streams, each of which may be used again.
 """
 
 from __future__ import annotations
@@ -30,25 +30,69 @@ class EncodedBatch:
 
 
 def encode_batch(model: MueModel, images: Tensor | None, ids: Tensor) -> EncodedBatch:
-    """Encode images [N, 3, H, W], or none, with right-padded prompts [N, T]."""
-    encoder = model.encoder
-    state, padding = encoder.embed_text(ids), ids == model.config.pad_token_id
-    positions = encoder.text_positions(0, ids.shape[1])
-    grid, patches = None, 0
-    if images is not None:
-        grid = grid_of(*images.shape[-2:])
-        patches = grid[0] * grid[1]
-        state = torch.cat([encoder.embed_image(images), state], dim=1)
-        positions = torch.cat([encoder.image_positions(grid), positions])
-        padding = torch.cat([padding.new_zeros(len(ids), patches), padding], dim=1)
-    state = state * ~padding[:, :, None]
-    absolute = encoder.absolute_bias(positions)
+    """Encode images [N, 3, H, W], or none, with right-padded prompts [N, T]; decomposed: also [1, T] for all images."""
+    if images is None:
+        return _encode(model, *_text(model, ids), None)
     if model.config.streams == "decomposed":
-        absolute = absolute + _across_streams(patches, state.shape[1], state)
-    mask = _mask(padding, state)
+        return join_streams(encode_images(model, images), encode_batch(model, None, ids))
+    patches, image_positions, unpadded = _image(model, images)
+    tokens, text_positions, padding = _text(model, ids)
+    return _encode(
+        model,
+        torch.cat([patches, tokens], dim=1),
+        torch.cat([image_positions, text_positions]),
+        torch.cat([unpadded, padding], dim=1),
+        grid_of(*images.shape[-2:]),
+    )
+
+
+def encode_images(model: MueModel, images: Tensor) -> EncodedBatch:
+    """Encode the image stream alone, [N, 3, H, W]: what decomposed rows with the same image have in common."""
+    return _encode(model, *_image(model, images), grid_of(*images.shape[-2:]))
+
+
+def join_streams(image: EncodedBatch, text: EncodedBatch) -> EncodedBatch:
+    """Return [image; text] of two streams that were encoded apart; a text of one row stands beside every image."""
+    rows = len(image.memory)
+
+    def beside(left: Tensor, right: Tensor) -> Tensor:
+        return torch.cat([left, right.expand(rows, *right.shape[1:])], dim=1)
+
+    return EncodedBatch(
+        [beside(*states) for states in zip(image.states, text.states, strict=True)],
+        beside(image.memory, text.memory),
+        torch.cat([image.positions, text.positions]),
+        beside(image.padding, text.padding),
+    )
+
+
+def _text(model: MueModel, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Embeddings [N, T, C], positions [T, C] and padding [N, T] of prompts."""
+    return (
+        model.encoder.embed_text(ids),
+        model.encoder.text_positions(0, ids.shape[1]),
+        ids == model.config.pad_token_id,
+    )
+
+
+def _image(model: MueModel, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Embeddings [N, P, C], positions [P, C] and padding [N, P] of images: none of it is padding."""
+    state = model.encoder.embed_image(images)
+    padding = torch.zeros(state.shape[:2], dtype=torch.bool, device=state.device)
+    return state, model.encoder.image_positions(grid_of(*images.shape[-2:])), padding
+
+
+def _encode(
+    model: MueModel, state: Tensor, positions: Tensor, padding: Tensor, grid: tuple[int, int] | None
+) -> EncodedBatch:
+    """Run all layers over embeddings [N, M, C] that attend to each other: image patches, then text, or one alone."""
+    encoder = model.encoder
+    text_tokens = len(positions) - (grid[0] * grid[1] if grid else 0)
+    state = state * ~padding[:, :, None]
+    absolute, mask = encoder.absolute_bias(positions), _mask(padding, state)
     states = [state]
     for layer in range(model.config.encoder_layers):
-        bias = encoder.add_relative_bias(absolute, layer, grid, ids.shape[1])
+        bias = encoder.add_relative_bias(absolute, layer, grid, text_tokens)
         states.append(model.encoder_layer(layer)(states[-1], bias + mask))
     return EncodedBatch(states, encoder.layer_norm(states[-1]), positions, padding)
 
@@ -75,10 +119,3 @@ def _mask(padding: Tensor, like: Tensor) -> Tensor:
     """Additive mask [N, 1, 1, M]: -inf at padding."""
     zeros = torch.zeros(padding.shape, dtype=like.dtype, device=like.device)
     return zeros.masked_fill(padding, float("-inf"))[:, None, None]
-
-
-def _across_streams(patches: int, length: int, like: Tensor) -> Tensor:
-    """Additive mask [M, M]: -inf between image patches and text tokens."""
-    is_text = torch.arange(length, device=like.device) >= patches
-    across = is_text[:, None] != is_text[None, :]
-    return torch.zeros(across.shape, dtype=like.dtype, device=like.device).masked_fill(across, float("-inf"))

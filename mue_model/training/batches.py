@@ -14,6 +14,7 @@ from mue_model.processor import CAPTION_PROMPT, Processor
 from mue_model.tokenizer import PAD
 from mue_model.training.examples import Example, caption_ids, entailment_ids
 from mue_model.training.recipe import Recipe
+from mue_model.training.settings import TrainingError
 
 IGNORED = -100
 """Target of positions that are not scored."""
@@ -37,7 +38,11 @@ class Batch:
 
 
 class BatchSource:
-    """Draws batches by the shares of a recipe; what is drawn depends on the generator alone."""
+    """Draws batches by the shares of a recipe; what is drawn depends on the generator alone.
+
+    Raises:
+        TrainingError: no row, or in pairs not every row, has the hypotheses that the recipe asks for.
+    """
 
     def __init__(self, examples: Sequence[Example], processor: Processor, recipe: Recipe) -> None:
         self.processor, self.recipe = processor, recipe
@@ -45,15 +50,28 @@ class BatchSource:
             "caption": examples,
             "entailment": [example for example in examples if example.hypotheses],
         }
+        silent = len(examples) - len(self.pools["entailment"])
+        if recipe.entailment_share and silent == len(examples):
+            raise TrainingError("no row has hypotheses ('ve'); train captions only: --set recipe.entailment_share=0")
+        if recipe.paired and silent:
+            raise TrainingError(
+                f"{silent:,} rows have no hypotheses ('ve') to go with their captions; --set recipe.paired=false"
+            )
 
-    def draw(self, rng: np.random.Generator) -> Batch:
-        """Return rows drawn with replacement; of each one caption or one hypothesis."""
-        task: Task = "entailment" if rng.random() < self.recipe.entailment_share else "caption"
-        pool = self.pools[task]
-        size = self.recipe.batch_rows if task == "caption" else self.recipe.entailment_batch_rows
+    def draw(self, rng: np.random.Generator) -> tuple[Batch, ...]:
+        """Return batches about the same images, drawn with replacement; each has one text for each image.
+
+        In pairs there is one of captions and one of hypotheses, else there is one batch.
+        """
+        if self.recipe.paired:
+            tasks: tuple[Task, ...] = ("caption", "entailment")
+        else:
+            tasks = ("entailment",) if rng.random() < self.recipe.entailment_share else ("caption",)
+        pool = self.pools[tasks[0]]
+        size = self.recipe.batch_rows if tasks[0] == "caption" else self.recipe.entailment_batch_rows
         chosen = [pool[int(i)] for i in rng.integers(len(pool), size=size)]
         choices = [int(i) for i in rng.integers(2**31, size=size)]
-        return make_batch(task, chosen, choices, self.processor)
+        return tuple(make_batch(task, chosen, choices, self.processor) for task in tasks)
 
 
 def make_batch(task: Task, examples: Sequence[Example], choices: Sequence[int], processor: Processor) -> Batch:

@@ -21,7 +21,9 @@ class Recipe(Config):
     self_distillation: float = Field(default=0.0, ge=0)
     """Weight of the divergence of each earlier layer from the last one, which is not pulled along."""
     entailment_share: float = Field(default=0.3, ge=0, le=1)
-    """Share of batches that hold entailment instead of captions."""
+    """Share of batches that hold entailment instead of captions; in pairs, weight of its loss in every batch."""
+    paired: bool = False
+    """Learn a caption and a hypothesis of each image together, which needs one pass of a decomposed image stream."""
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     """For captions; answers are not smoothed."""
     learning_rate: float = Field(default=1e-3, gt=0)
@@ -33,7 +35,7 @@ class Recipe(Config):
     clip_norm: float = Field(default=1.0, gt=0)
     """Largest norm of a step's gradient."""
     batch_rows: int = Field(default=48, gt=0)
-    """Rows of a batch of captions."""
+    """Rows of a batch of captions, and of one in pairs."""
     entailment_batch_rows: int = Field(default=48, gt=0)
     """Rows of a batch of entailment."""
     freeze_batch_norm: bool = False

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from mue_model.training.batches import Task
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,11 @@ class Window:
     rows: int = 0
     seconds: float = 0.0
 
-    def add(self, task: str, loss: float, cross_entropy: list[float], rows: int, seconds: float) -> None:
-        """Count one step."""
+    def add(self, loss: float, cross_entropy: Mapping[Task, list[float]], rows: int, seconds: float) -> None:
+        """Count one step; `cross_entropy` by task."""
         self.losses.append(loss)
-        self.cross_entropy.setdefault(task, []).append(cross_entropy)
+        for task, layers in cross_entropy.items():
+            self.cross_entropy.setdefault(task, []).append(layers)
         self.rows += rows
         self.seconds += seconds
 

@@ -78,13 +78,11 @@ class Trainer:
     ) -> None:
         """Prepare step 0; `origin` says what data and first weights are, for a resumed run must have the same."""
         self.model, self.recipe, self.config, self.folder = model, recipe, config, folder
-        self.half = model.device.type == "cuda"
+        self.half = config.in_half(model.device.type)
         self.step = 0
         """Steps done."""
         self.metrics = MetricsFile(folder / METRICS_FILE)
         self._source = BatchSource(examples, processor, recipe)
-        if recipe.entailment_share and not self._source.pools["entailment"]:
-            raise TrainingError("no row has hypotheses ('ve'); train captions only: --set recipe.entailment_share=0")
         self._validator = validator
         self._optimiser = _optimiser(model, recipe)
         self._window = Window()
@@ -127,16 +125,17 @@ class Trainer:
         self.save()
 
     def _take_step(self) -> int:
-        """Train on one batch; return its number of rows."""
+        """Train on the batches of one step; return its number of images."""
         began = time.monotonic()
         rng = np.random.default_rng([self.config.seed, self.step])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         for group in self._optimiser.param_groups:
             group["lr"] = self._rate()
         self._set_modes()
-        batch = self._source.draw(rng)
+        batches = self._source.draw(rng)
+        rows = len(batches[0].pixels)
         with torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=self.half):
-            facts = batch_loss(self.model, batch, self.recipe, generator)
+            facts = batch_loss(self.model, batches, self.recipe, generator)
         loss = float(facts.loss.detach())
         if not math.isfinite(loss):
             raise TrainingError(
@@ -148,8 +147,8 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         self._optimiser.step()
         self.step += 1
-        self._window.add(batch.task, loss, facts.cross_entropy, len(batch.pixels), time.monotonic() - began)
-        return len(batch.pixels)
+        self._window.add(loss, facts.cross_entropy, rows, time.monotonic() - began)
+        return rows
 
     def _rate(self) -> float:
         recipe, steps = self.recipe, self.config.steps

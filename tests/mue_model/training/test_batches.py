@@ -12,6 +12,7 @@ from mue_model.tokenizer import BOS, EOS, PAD
 from mue_model.training.batches import IGNORED, BatchSource, caption_batch, entailment_batch
 from mue_model.training.examples import Example
 from mue_model.training.recipe import Recipe
+from mue_model.training.settings import TrainingError
 
 
 def test_every_token_of_a_caption_and_its_end_is_scored(examples: list[Example], processor: Processor) -> None:
@@ -56,7 +57,7 @@ def test_of_entailment_only_answer_and_end_are_scored_where_inference_scores_the
 def test_the_recipe_sets_share_and_size_of_tasks(examples: list[Example], processor: Processor) -> None:
     recipe = Recipe(entailment_share=0.25, batch_rows=3, entailment_batch_rows=5)
     source = BatchSource(examples, processor, recipe)
-    batches = [source.draw(np.random.default_rng(seed)) for seed in range(200)]
+    batches = [batch for seed in range(200) for batch in source.draw(np.random.default_rng(seed))]
     sizes = {(batch.task, len(batch.pixels)) for batch in batches}
     assert sizes == {("caption", 3), ("entailment", 5)}
     assert 0.15 < np.mean([batch.task == "entailment" for batch in batches]) < 0.35
@@ -67,7 +68,22 @@ def test_what_is_drawn_depends_on_the_generator_alone(
     examples: list[Example], processor: Processor, share: float
 ) -> None:
     source = BatchSource(examples, processor, Recipe(entailment_share=share, batch_rows=4))
-    first, again, other = (source.draw(np.random.default_rng(seed)) for seed in (1, 1, 2))
+    [first], [again], [other] = (source.draw(np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert torch.equal(first.targets, again.targets)
     assert torch.equal(first.pixels, again.pixels)
     assert not torch.equal(first.pixels, other.pixels)
+
+
+def test_a_pair_is_about_the_same_images(examples: list[Example], processor: Processor) -> None:
+    asked = [example for example in examples if example.hypotheses]
+    caption, entailment = BatchSource(asked, processor, Recipe(paired=True, batch_rows=5)).draw(
+        np.random.default_rng(0)
+    )
+    assert (caption.task, entailment.task) == ("caption", "entailment")
+    assert torch.equal(caption.pixels, entailment.pixels)
+    assert len(caption.inputs) == len(entailment.inputs) == 5
+
+
+def test_a_pair_needs_a_hypothesis_of_every_row(examples: list[Example], processor: Processor) -> None:
+    with pytest.raises(TrainingError, match=r"8 rows have no hypotheses .*recipe.paired=false"):
+        BatchSource(examples, processor, Recipe(paired=True))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mue_model.exits import Depths, ScriptedExit
-from mue_model.full_depth import EncodedBatch, decode_batch, encode_batch
+from mue_model.full_depth import EncodedBatch, decode_batch, encode_batch, encode_images, join_streams
 from mue_model.model import MueModel
 from mue_model.reference import encode
 from mue_model.training.batches import IGNORED, Batch
@@ -61,22 +61,22 @@ def by_hand(model: MueModel, batch: Batch, smoothing: float) -> list[float]:
 @pytest.mark.parametrize("streams", ["joint", "decomposed"])
 def test_published_is_the_plain_sum_over_layers_of_cross_entropies(small_model: SmallModel, streams: str) -> None:
     model, batch = small_model(streams=streams), batch_of()
-    facts = batch_loss(model, batch, PUBLISHED, draws())
+    facts = batch_loss(model, [batch], PUBLISHED, draws())
     expected = by_hand(model, batch, 0.1)
-    assert facts.cross_entropy == pytest.approx(expected, abs=1e-10)
+    assert facts.cross_entropy["caption"] == pytest.approx(expected, abs=1e-10)
     assert float(facts.loss) == pytest.approx(sum(expected), abs=1e-10)
     assert len(set(expected)) == model.config.decoder_layers == 4
 
 
 def test_answers_are_not_smoothed(small_model: SmallModel) -> None:
     model, batch = small_model(streams="decomposed"), batch_of("entailment")
-    facts = batch_loss(model, batch, PUBLISHED, draws())
-    assert facts.cross_entropy == pytest.approx(by_hand(model, batch, 0.0), abs=1e-10)
+    facts = batch_loss(model, [batch], PUBLISHED, draws())
+    assert facts.cross_entropy["entailment"] == pytest.approx(by_hand(model, batch, 0.0), abs=1e-10)
 
 
 def test_linear_weights_favour_later_layers(small_model: SmallModel) -> None:
     model, batch = small_model(streams="decomposed"), batch_of()
-    loss = float(batch_loss(model, batch, Recipe(layer_weights="linear"), draws()).loss)
+    loss = float(batch_loss(model, [batch], Recipe(layer_weights="linear"), draws()).loss)
     expected = sum(weight * layer for weight, layer in zip((0.1, 0.2, 0.3, 0.4), by_hand(model, batch, 0.1)))  # noqa: B905
     assert loss == pytest.approx(expected, abs=1e-10)
 
@@ -84,8 +84,13 @@ def test_linear_weights_favour_later_layers(small_model: SmallModel) -> None:
 # Random depths
 
 
-def encoded_batch(model: MueModel, batch: Batch) -> EncodedBatch:
-    return encode_batch(model, model.normalise(batch.pixels), batch.prompts)
+def exits_drawn(model: MueModel, batch: Batch, seed: int) -> EncodedBatch:
+    """What the decoder sees in training, of one batch."""
+    generator, images = draws(seed), model.normalise(batch.pixels)
+    if model.config.streams == "joint":
+        return at_random_depths(model, encode_batch(model, images, batch.prompts), generator)
+    image = at_random_depths(model, encode_images(model, images), generator)
+    return join_streams(image, at_random_depths(model, encode_batch(model, None, batch.prompts), generator))
 
 
 @pytest.mark.parametrize("streams", ["joint", "decomposed"])
@@ -94,7 +99,7 @@ def test_each_row_has_the_memory_of_its_own_exit_depth(small_model: SmallModel, 
     images, layers = model.normalise(batch.pixels), model.config.encoder_layers
     batches: list[list[tuple[int, ...]]] = []
     for seed in range(4):
-        encoded = at_random_depths(model, encoded_batch(model, batch), batch.prompts.shape[1], draws(seed))
+        encoded = exits_drawn(model, batch, seed)
         batches.append([])
         for row, prompt in enumerate(PROMPTS):
             memory = encoded.memory[row, ~encoded.padding[row]]
@@ -119,17 +124,38 @@ def exited(model: MueModel, image: Tensor, prompt: list[int], image_depth: int, 
 
 def test_half_of_the_batches_are_at_full_depth(small_model: SmallModel) -> None:
     model, batch = small_model(streams="decomposed"), batch_of()
-    full = float(batch_loss(model, batch, PUBLISHED, draws()).loss)
-    losses = [float(batch_loss(model, batch, Recipe(random_depth=True), draws(seed)).loss) for seed in range(40)]
+    full = float(batch_loss(model, [batch], PUBLISHED, draws()).loss)
+    losses = [float(batch_loss(model, [batch], Recipe(random_depth=True), draws(seed)).loss) for seed in range(40)]
     assert 10 <= losses.count(full) <= 30
     assert len(set(losses)) > 5
 
 
 def test_the_same_draws_give_the_same_loss(small_model: SmallModel) -> None:
     model, batch, recipe = small_model(streams="decomposed"), batch_of(), Recipe(random_depth=True)
-    assert [batch_loss(model, batch, recipe, draws(seed)).cross_entropy for seed in range(4)] == [
-        batch_loss(model, batch, recipe, draws(seed)).cross_entropy for seed in range(4)
+    assert [batch_loss(model, [batch], recipe, draws(seed)).cross_entropy for seed in range(4)] == [
+        batch_loss(model, [batch], recipe, draws(seed)).cross_entropy for seed in range(4)
     ]
+
+
+# Pairs
+
+
+@pytest.mark.parametrize("streams", ["joint", "decomposed"])
+def test_a_pair_weighs_its_tasks_by_their_shares(small_model: SmallModel, streams: str) -> None:
+    model, recipe = small_model(streams=streams), Recipe(paired=True, entailment_share=0.25)
+    pair = [batch_of("caption"), batch_of("entailment")]
+    facts = batch_loss(model, pair, recipe, draws())
+    caption, entailment = sum(by_hand(model, pair[0], 0.1)), sum(by_hand(model, pair[1], 0.0))
+    assert float(facts.loss) == pytest.approx(0.75 * caption + 0.25 * entailment, abs=1e-10)
+    assert list(facts.cross_entropy) == ["caption", "entailment"]
+
+
+def test_a_pair_runs_a_decomposed_image_stream_once(small_model: SmallModel) -> None:
+    model, seen = small_model(streams="decomposed"), []
+    handle = model.encoder.embed_images.register_forward_hook(lambda module, images, _: seen.append(len(images[0])))
+    batch_loss(model, [batch_of("caption"), batch_of("entailment")], Recipe(paired=True), draws())
+    handle.remove()
+    assert seen == [3]
 
 
 # Self-distillation
@@ -138,8 +164,8 @@ def test_the_same_draws_give_the_same_loss(small_model: SmallModel) -> None:
 def test_distillation_pulls_earlier_layers_and_leaves_the_last_alone(small_model: SmallModel) -> None:
     model = copy.deepcopy(small_model(streams="decomposed")).requires_grad_(True)
     batch = batch_of()
-    with_it = batch_loss(model, batch, Recipe(self_distillation=2.0), draws()).loss
-    without = batch_loss(model, batch, PUBLISHED, draws()).loss
+    with_it = batch_loss(model, [batch], Recipe(self_distillation=2.0), draws()).loss
+    without = batch_loss(model, [batch], PUBLISHED, draws()).loss
     assert float(with_it.detach()) > float(without.detach())
     (with_it - without).backward()
     grown = {
@@ -156,5 +182,5 @@ def test_layers_that_agree_with_the_last_pay_nothing(small_model: SmallModel) ->
         for parameter in model.decoder_layer(layer).parameters():
             parameter.zero_()
     batch = batch_of()
-    with_it = batch_loss(model, batch, Recipe(self_distillation=1.0), draws()).loss
-    assert float(with_it) == pytest.approx(float(batch_loss(model, batch, PUBLISHED, draws()).loss), abs=1e-12)
+    with_it = batch_loss(model, [batch], Recipe(self_distillation=1.0), draws()).loss
+    assert float(with_it) == pytest.approx(float(batch_loss(model, [batch], PUBLISHED, draws()).loss), abs=1e-12)

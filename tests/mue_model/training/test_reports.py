@@ -9,9 +9,9 @@ from mue_model.training.reports import MetricsFile, Window
 
 def test_a_report_holds_means_by_task_and_layer() -> None:
     window = Window()
-    window.add("caption", 2.0, [1.0, 3.0], 4, 0.5)
-    window.add("entailment", 1.0, [0.5, 0.5], 6, 1.0)
-    window.add("caption", 6.0, [3.0, 9.0], 4, 1.5)
+    window.add(2.0, {"caption": [1.0, 3.0]}, 4, 0.5)
+    window.add(1.0, {"entailment": [0.5, 0.5]}, 6, 1.0)
+    window.add(6.0, {"caption": [3.0, 9.0]}, 4, 1.5)
     report = window.report(30, 1e-3)
     assert report.loss == 3.0
     assert report.cross_entropy == {"caption": [2.0, 6.0], "entailment": [0.5, 0.5]}

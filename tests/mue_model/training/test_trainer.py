@@ -163,16 +163,25 @@ def test_frozen_statistics_stay_and_others_move(make_trainer: MakeTrainer) -> No
 def test_half_precision_with_the_fused_kernel_trains_alike(make_trainer: MakeTrainer) -> None:
     """What CUDA does, as far as a CPU can show it."""
     losses = []
-    for half in (False, True):
-        trainer = make_trainer(f"half {half}", steps=4, report_every=1)
-        trainer.half = half
-        if half:
+    for precision in ("auto", "bfloat16"):
+        trainer = make_trainer(precision, steps=4, report_every=1, precision=precision)
+        assert trainer.half is (precision == "bfloat16")
+        if trainer.half:
             use_kernel(trainer.model, attend_fused)
         trainer.run()
         assert {parameter.dtype for parameter in trainer.model.parameters()} == {torch.float32}
         losses.append([line["loss"] for line in trainer.metrics.read()])
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
     assert losses[0] != losses[1]
+
+
+def test_pairs_learn_both_tasks_at_every_step(make_trainer: MakeTrainer, examples: list[Example]) -> None:
+    asked = [example for example in examples if example.hypotheses]
+    trainer = make_trainer(steps=2, report_every=1, recipe={"paired": True}, examples=asked)
+    trainer.run()
+    for line in trainer.metrics.read():
+        assert set(line["cross_entropy"]) == {"caption", "entailment"}
+        assert line["rows"] == 6
 
 
 def test_rows_without_hypotheses_need_a_recipe_for_captions_alone(
