@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from jobs.cli_model_eval import eval_
 from jobs.model_view import model_document, model_table
 from jobs.terminal import Terminal
 from mue_model.config import Streams
@@ -17,12 +18,15 @@ Folder = Annotated[str, typer.Argument(metavar="MODEL", help="Model folder, or '
 
 @app.callback()
 def model() -> None:
-    """Convert and look at models.
+    """Convert, look at and try models.
 
     \b
     Example:
       mue model convert OFA-tiny/ models/tiny
     """
+
+
+app.command("eval")(eval_)
 
 
 @app.command()

@@ -41,6 +41,12 @@ class Depths:
             self.sums[name] += sum(steps)
             self.counts[name] += len(steps)
 
+    def merge(self, other: Depths) -> None:
+        """Count the rows of another group too."""
+        self.rows += other.rows
+        self.sums += other.sums
+        self.counts += other.counts
+
     def mean(self, name: str) -> float | None:
         """Return the mean over rows, of decoder layers over all decoding steps; None where nothing ran."""
         return self.sums[name] / self.counts[name] if self.counts[name] else None

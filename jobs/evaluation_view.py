@@ -39,16 +39,16 @@ def evaluation_facts(evaluation: Evaluation) -> dict[str, Any]:
         "shards_bad": evaluation.shards_bad,
         "references": references,
         "tokeniser": evaluation.tokeniser,
-        "scores": _score_facts(evaluation.scores),
+        "scores": score_facts(evaluation.scores),
         "health": asdict(evaluation.health),
-        "mean_layers": _depth_facts(evaluation.depths),
+        "mean_layers": depth_facts(evaluation.depths),
         "by": evaluation.by,
         "groups": [
             {
                 "group": group.name,
                 "rows": group.depths.rows,
-                "scores": _score_facts(group.scores) if group.scores else None,
-                "mean_layers": _depth_facts(group.depths),
+                "scores": score_facts(group.scores) if group.scores else None,
+                "mean_layers": depth_facts(group.depths),
             }
             for group in evaluation.groups
         ],
@@ -107,11 +107,11 @@ def _lines(evaluation: Evaluation) -> list[tuple[str, str]]:
         ("CIDEr-D", f"{scores.cider_d:.4f}, of 10; rarity over all {scores.rows:,} scored rows"),
         ("BLEU-1..4", "  ".join(f"{value:.4f}" for value in scores.bleu)),
         ("ROUGE-L", f"{scores.rouge_l:.4f}"),
-        ("exact match", f"{_percent(scores.exact_match)} say one of their references word for word"),
+        ("exact match", f"{percent(scores.exact_match)} say one of their references word for word"),
         ("empty captions", _of(health.empty, health.captions)),
         ("cut by length limit", _of(health.truncated, health.captions)),
         ("repeating themselves", _of(health.repeating, health.captions)),
-        ("duplicates", f"{_percent(health.duplicate_rate)}; {health.distinct:,} captions are distinct"),
+        ("duplicates", f"{percent(health.duplicate_rate)}; {health.distinct:,} captions are distinct"),
         ("commonest caption", f"{health.commonest_rows:,} x '{health.commonest}'"),
         (
             "words a caption",
@@ -119,10 +119,10 @@ def _lines(evaluation: Evaluation) -> list[tuple[str, str]]:
             f"median {health.length_median}, 95 % up to {health.length_p95}",
         ),
     ]
-    for name, mean in _depth_facts(evaluation.depths).items():
+    for name, mean in depth_facts(evaluation.depths).items():
         limit = model.decoder_layers if name == "decoder" else model.encoder_layers
         unit = " per token" if name == "decoder" else ""
-        lines.append((f"mean layers, {name}", f"{_number(mean)}" + (f" of {limit}" if limit else "") + unit))
+        lines.append((f"mean layers, {name}", f"{number(mean)}" + (f" of {limit}" if limit else "") + unit))
     return lines
 
 
@@ -133,18 +133,19 @@ def _group_table(evaluation: Evaluation) -> Table:
     for head in heads:
         table.add_column(head, justify="right")
     for group in evaluation.groups:
-        scores, depths = group.scores, _depth_facts(group.depths)
+        scores, depths = group.scores, depth_facts(group.depths)
         quality = ["-"] * 4
         if scores is not None:
             quality = [f"{value:.3f}" for value in (scores.cider_d, scores.bleu[3], scores.rouge_l)]
-            quality.append(_percent(scores.exact_match))
+            quality.append(percent(scores.exact_match))
         counts = [f"{group.depths.rows:,}", f"{scores.rows if scores else 0:,}"]
-        layers = [_number(mean) for mean in depths.values()]
+        layers = [number(mean) for mean in depths.values()]
         table.add_row(Text(printable(group.name)), *counts, *quality, *layers)
     return table
 
 
-def _score_facts(scores: CaptionScores) -> dict[str, Any]:
+def score_facts(scores: CaptionScores) -> dict[str, Any]:
+    """Return the scores, ready for JSON."""
     bleu = {f"bleu_{n}": value for n, value in enumerate(scores.bleu, start=1)}
     return {
         "rows": scores.rows,
@@ -155,17 +156,20 @@ def _score_facts(scores: CaptionScores) -> dict[str, Any]:
     }
 
 
-def _depth_facts(depths: Depths) -> dict[str, float | None]:
+def depth_facts(depths: Depths) -> dict[str, float | None]:
+    """Return the mean layers by stream."""
     return {name: depths.mean(f"{name}_layers_run") for name in ("image", "text", "decoder")}
 
 
 def _of(count: int, total: int) -> str:
-    return f"{count:,} ({_percent(count / total)})"
+    return f"{count:,} ({percent(count / total)})"
 
 
-def _number(mean: float | None) -> str:
+def number(mean: float | None) -> str:
+    """Return a mean in words."""
     return "-" if mean is None else f"{mean:.2f}"
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """Return a share in words."""
     return f"{100 * share:.1f} %"

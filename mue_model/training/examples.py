@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mue_model.entailment import entailment_candidates, entailment_prompt_ids
 from mue_model.processor import Processor
-from mue_model.prompts import ENTAILMENT_ANSWERS, entailment_prompt
+from mue_model.prompts import ENTAILMENT_ANSWERS
 from mue_model.tokenizer import Tokenizer
 from mue_model.training.settings import TrainingError
 from mue_model.training.shards import Members, rows_of, shards_of
@@ -44,12 +44,8 @@ def caption_ids(tokenizer: Tokenizer, caption: str) -> tuple[int, ...]:
 
 def entailment_ids(tokenizer: Tokenizer, hypothesis: str, label: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the prompt with bos and eos, and the answer with eos alone."""
-    return tokenizer.encode(entailment_prompt(hypothesis)), _answer_ids(tokenizer, label)
-
-
-@lru_cache(maxsize=16)
-def _answer_ids(tokenizer: Tokenizer, label: str) -> tuple[int, ...]:
-    return tokenizer.encode(ENTAILMENT_ANSWERS[label])[1:]
+    [answer] = [candidate.ids for candidate in entailment_candidates(tokenizer) if candidate.label == label]
+    return entailment_prompt_ids(tokenizer, hypothesis), answer
 
 
 def load_examples(

@@ -25,7 +25,7 @@ def fresh_model(config: ModelConfig, *, seed: int) -> MueModel:
             else:
                 nn.init.normal_(module.weight, std=config.d_model**-0.5)
         elif isinstance(module, nn.Linear):
-            nn.init.trunc_normal_(module.weight, std=STD)
+            nn.init.xavier_uniform_(module.weight)
             nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
