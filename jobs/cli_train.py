@@ -29,7 +29,7 @@ def train(
             metavar="NAME",
             help=f"{', '.join(RECIPES)}. published: the sum of the cross-entropies of all decoder layers, the encoder "
             "at full depth. ours: later layers weigh more, the decoder meets encoder streams that left early. "
-            "distilled: ours, and earlier layers learn from the last.",
+            "distilled: ours, and earlier layers learn from the last. drawn: ours, as the shipped model was trained.",
         ),
     ] = "ours",
     steps: Annotated[int | None, typer.Option(metavar="N", help="Batches to train on. Default 5000.")] = None,

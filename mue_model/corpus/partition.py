@@ -23,7 +23,7 @@ scene never does. `new_nouns`: none of the nouns does."""
 _PARTS: dict[Split, tuple[Part, ...]] = {
     "train": ("seen",),
     "val": ("seen",) * 7 + ("new_pairs",) * 3,
-    "test": ("seen",) * 6 + ("new_pairs",) * 2 + ("new_nouns",) * 2,
+    "test": ("seen",) * 7 + ("new_pairs",) * 2 + ("new_nouns",),
 }
 SEEN_NOUNS = tuple(word for word in NOUNS if word not in UNSEEN_NOUNS)
 _UNSEEN_NOUNS = tuple(word for word in NOUNS if word in UNSEEN_NOUNS)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from mue_model.config import Config, ConfigError
 
-CORPUS_VERSION = 1
+CORPUS_VERSION = 2
 """Bumped whenever the same settings would give another picture or another word."""
 
 LEVELS = (1, 2, 3, 4, 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -46,10 +47,12 @@ class BatchSource:
 
     def __init__(self, examples: Sequence[Example], processor: Processor, recipe: Recipe) -> None:
         self.processor, self.recipe = processor, recipe
+        by_level = sorted(examples, key=lambda example: example.level)  # stable: the order inside a level stays
         self.pools: dict[Task, Sequence[Example]] = {
-            "caption": examples,
-            "entailment": [example for example in examples if example.hypotheses],
+            "caption": by_level,
+            "entailment": [example for example in by_level if example.hypotheses],
         }
+        self._ends = {task: _level_ends(pool) for task, pool in self.pools.items()}
         silent = len(examples) - len(self.pools["entailment"])
         if recipe.entailment_share and silent == len(examples):
             raise TrainingError("no row has hypotheses ('ve'); train captions only: --set recipe.entailment_share=0")
@@ -58,10 +61,11 @@ class BatchSource:
                 f"{silent:,} rows have no hypotheses ('ve') to go with their captions; --set recipe.paired=false"
             )
 
-    def draw(self, rng: np.random.Generator) -> tuple[Batch, ...]:
+    def draw(self, rng: np.random.Generator, along: float = 1.0) -> tuple[Batch, ...]:
         """Return batches about the same images, drawn with replacement; each has one text for each image.
 
-        In pairs there is one of captions and one of hypotheses, else there is one batch.
+        In pairs there is one of captions and one of hypotheses, else there is one batch. `along` says how much of the
+        training is done, 0..1: a curriculum holds back the harder levels at first.
         """
         if self.recipe.paired:
             tasks: tuple[Task, ...] = ("caption", "entailment")
@@ -69,9 +73,27 @@ class BatchSource:
             tasks = ("entailment",) if rng.random() < self.recipe.entailment_share else ("caption",)
         pool = self.pools[tasks[0]]
         size = self.recipe.batch_rows if tasks[0] == "caption" else self.recipe.entailment_batch_rows
-        chosen = [pool[int(i)] for i in rng.integers(len(pool), size=size)]
-        choices = [int(i) for i in rng.integers(2**31, size=size)]
-        return tuple(make_batch(task, chosen, choices, self.processor) for task in tasks)
+        chosen = [pool[int(i)] for i in rng.integers(self._joined(tasks[0], along), size=size)]
+        choices = rng.integers(2**31, size=size)
+        if tasks[0] == "caption":
+            captions = np.where(rng.random(size) < self.recipe.paraphrase_share, choices, 0)
+        return tuple(
+            make_batch(task, chosen, (captions if task == "caption" else choices).tolist(), self.processor)
+            for task in tasks
+        )
+
+    def _joined(self, task: Task, along: float) -> int:
+        """Return how many rows of the pool of `task`, which is sorted by level, are of levels that have joined."""
+        ends = self._ends[task]
+        if along >= self.recipe.curriculum:
+            return ends[-1]
+        return ends[int(along / self.recipe.curriculum * len(ends))]
+
+
+def _level_ends(pool: Sequence[Example]) -> list[int]:
+    """Return for each level of a pool sorted by level where its rows end."""
+    levels = [example.level for example in pool]
+    return [bisect_right(levels, level) for level in sorted(set(levels))]
 
 
 def make_batch(task: Task, examples: Sequence[Example], choices: Sequence[int], processor: Processor) -> Batch:

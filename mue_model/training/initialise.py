@@ -8,13 +8,12 @@ from torch import nn
 from mue_model.config import ModelConfig
 from mue_model.model import MueModel
 
-STD = 0.02
-
 
 def fresh_model(config: ModelConfig, *, seed: int) -> MueModel:
     """Return a model of `config` with new weights, a function of `seed` alone, in training mode.
 
-    Relative-position tables start at zero: no distance is preferred before anything is learnt.
+    Relative-position tables start at zero: no distance is preferred before anything is learnt. Matrices are Xavier's:
+    with a small fixed deviation attention starts uniform, and positions, which are nothing but its bias, go unseen.
     """
     torch.manual_seed(seed)
     model = MueModel(config)

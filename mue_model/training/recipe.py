@@ -24,6 +24,11 @@ class Recipe(Config):
     """Share of batches that hold entailment instead of captions; in pairs, weight of its loss in every batch."""
     paired: bool = False
     """Learn a caption and a hypothesis of each image together, which needs one pass of a decomposed image stream."""
+    paraphrase_share: float = Field(default=1.0, ge=0, le=1)
+    """Share of captions drawn from all of a row's; the others are its first one."""
+    curriculum: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the steps over which levels of difficulty join one after another, the easiest alone at first; 0: all
+    levels from the start."""
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     """For captions; answers are not smoothed."""
     learning_rate: float = Field(default=1e-3, gt=0)
@@ -46,8 +51,21 @@ RECIPES: dict[str, Recipe] = {
     "published": Recipe(),
     "ours": Recipe(layer_weights="linear", random_depth=True),
     "distilled": Recipe(layer_weights="linear", random_depth=True, self_distillation=0.5),
+    "drawn": Recipe(
+        layer_weights="linear",
+        random_depth=True,
+        paired=True,
+        paraphrase_share=0.25,
+        curriculum=0.35,
+        learning_rate=5e-4,
+        warmup_steps=1000,
+    ),
 }
-"""`published`: plain sum over layers, encoder at full depth. `ours`: layers weighted, random exit depths."""
+"""`published`: plain sum over layers, encoder at full depth. `ours`: layers weighted, random exit depths.
+
+`distilled`: ours, and earlier layers learn from the last. `drawn`: ours, for a drawn corpus and new weights: captions and
+hypotheses in pairs, easy pictures first, mostly the caption that is the only one of its form.
+"""
 
 FINE_TUNING = {"learning_rate": 3e-5, "batch_rows": 64, "entailment_batch_rows": 64, "freeze_batch_norm": True}
 """What any recipe takes instead when it starts from trained weights: rate and batch as MuE was fine-tuned."""

@@ -132,7 +132,7 @@ class Trainer:
         for group in self._optimiser.param_groups:
             group["lr"] = self._rate()
         self._set_modes()
-        batches = self._source.draw(rng)
+        batches = self._source.draw(rng, self.step / self.config.steps)
         rows = len(batches[0].pixels)
         with torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=self.half):
             facts = batch_loss(self.model, batches, self.recipe, generator)

@@ -87,3 +87,34 @@ def test_a_pair_is_about_the_same_images(examples: list[Example], processor: Pro
 def test_a_pair_needs_a_hypothesis_of_every_row(examples: list[Example], processor: Processor) -> None:
     with pytest.raises(TrainingError, match=r"8 rows have no hypotheses .*recipe.paired=false"):
         BatchSource(examples, processor, Recipe(paired=True))
+
+
+def test_a_curriculum_lets_harder_levels_join_one_after_another(examples: list[Example], processor: Processor) -> None:
+    """Level 1 says one word of colour, level 2 two, so that captions tell the levels apart."""
+    source = BatchSource(examples, processor, Recipe(curriculum=0.5, entailment_share=0, batch_rows=40))
+    shares = []
+    for along in (0.0, 0.24, 0.25, 0.5, 1.0):
+        [batch] = source.draw(np.random.default_rng(1), along)
+        texts = [processor.tokenizer.decode(tuple(row.tolist())) for row in batch.inputs]
+        shares.append(np.mean(["all over" in text for text in texts]))
+    assert shares[:2] == [0, 0]
+    assert all(0.2 < share < 0.8 for share in shares[2:])
+    [whole], [held_back] = (
+        BatchSource(examples, processor, Recipe(curriculum=share, entailment_share=0)).draw(np.random.default_rng(1))
+        for share in (0.0, 0.5)
+    )
+    assert torch.equal(whole.inputs, held_back.inputs), "afterwards nothing is held back"
+
+
+def test_captions_that_are_no_paraphrase_are_the_first(examples: list[Example], processor: Processor) -> None:
+    """Of level 2 the first caption has one colour, its paraphrase two."""
+    pairs = [example for example in examples if len(example.captions) == 2]
+    shares = []
+    for share in (0.0, 0.5, 1.0):
+        recipe = Recipe(paraphrase_share=share, entailment_share=0, batch_rows=400)
+        [batch] = BatchSource(pairs, processor, recipe).draw(np.random.default_rng(0))
+        texts = [processor.tokenizer.decode(tuple(row.tolist())) for row in batch.inputs]
+        shares.append(np.mean([" and " in text for text in texts]))
+    assert shares[0] == 0
+    assert 0.2 < shares[1] < 0.3
+    assert 0.45 < shares[2] < 0.55
