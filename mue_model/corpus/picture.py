@@ -36,6 +36,8 @@ class Picture:
     """Left, upper, right and lower edge of each thing in pixels, the last two excluded, hidden parts included."""
     visible: tuple[float, ...]
     """Share of each thing's pixels that is to be seen."""
+    clear_of_things: tuple[float, ...]
+    """Share of each thing's pixels that no other thing covers; bars may."""
     fault: float
     """By how much a thing is hidden more than it may be; 0 or less where all are plain to see."""
 
@@ -59,6 +61,7 @@ def paint(scene: Scene, sprites: Sprites, size: int, draws: Draws) -> Picture:
     masks.reverse()
     uppers = [_upper(mask, top, bottom) for mask, (_, top, _, bottom) in zip(masks, boxes, strict=True)]
     cover = np.zeros((size, size), bool)
+    clear_of_things = tuple(_visible(masks, masks, cover))
     for bar in bars(draws, scene.palette, size) if scene.cluttered else ():
         hidden = np.asarray(bar) > 127
         fill = muted(draws, scene.palette)
@@ -68,7 +71,7 @@ def paint(scene: Scene, sprites: Sprites, size: int, draws: Draws) -> Picture:
             image.paste(fill, mask=bar)
             cover |= hidden
     visible = tuple(round(share, 3) for share in _visible(masks, masks, cover))
-    return Picture(image, kind, tuple(boxes), visible, _fault(masks, uppers, cover))
+    return Picture(image, kind, tuple(boxes), visible, clear_of_things, _fault(masks, uppers, cover))
 
 
 def _upper(mask: np.ndarray, top: int, bottom: int) -> np.ndarray:

@@ -21,7 +21,7 @@ from mue_model.corpus.settings import CORPUS_VERSION, CorpusSettings, Split
 from mue_model.corpus.sprites import Sprites
 
 _JPEG_QUALITY = 92
-_ATTEMPTS = 12
+_ATTEMPTS = 60
 """Layouts that are tried until nothing is hidden too much."""
 _MOST_VISIBLE_BEHIND = 0.9
 """Of a thing that stands behind another as much is to be seen at most."""
@@ -57,7 +57,7 @@ def _painted(settings: CorpusSettings, split: Split, number: int) -> tuple[Scene
         scene = scene_of(settings, split, number, attempt=attempt)
         draws = Draws(CORPUS_VERSION, settings.seed, split, number, "paint", attempt)
         picture = paint(scene, sprites, settings.size, draws)
-        behind = picture.visible[1] if scene.family == "overlap" else 0.0
+        behind = picture.clear_of_things[1] if scene.family == "overlap" else 0.0
         fault = max(picture.fault, behind - _MOST_VISIBLE_BEHIND)
         if best is None or fault < best[0]:
             best = fault, scene, picture

@@ -63,8 +63,8 @@ RECIPES: dict[str, Recipe] = {
 }
 """`published`: plain sum over layers, encoder at full depth. `ours`: layers weighted, random exit depths.
 
-`distilled`: ours, and earlier layers learn from the last. `drawn`: ours, for a drawn corpus and new weights: captions and
-hypotheses in pairs, easy pictures first, mostly the caption that is the only one of its form.
+`distilled`: ours, and earlier layers learn from the last. `drawn`: ours, for a drawn corpus and new weights: captions
+and hypotheses in pairs, easy pictures first, mostly the caption that is the only one of its form.
 """
 
 FINE_TUNING = {"learning_rate": 3e-5, "batch_rows": 64, "entailment_batch_rows": 64, "freeze_batch_norm": True}

@@ -61,6 +61,17 @@ def test_bars_hide_little(sprites: Sprites) -> None:
     assert touched > 10
 
 
+def test_a_bar_in_front_of_a_thing_is_no_thing_in_front_of_it(sprites: Sprites) -> None:
+    """Or a caption would put apart what stands apart "in front of" each other."""
+    apart, barred = (ball(0.25, 0.25, "red"), ball(0.75, 0.75, "blue")), 0
+    for number in range(30):
+        scene = Scene("train", "seen", 5, "overlap", apart, 0, True)
+        picture = paint(scene, sprites, SIZE, Draws("barred", number))
+        assert picture.clear_of_things == (1.0, 1.0)
+        barred += min(picture.visible) < 0.95
+    assert barred > 3
+
+
 def test_backgrounds_are_quiet_or_cluttered_and_never_strong() -> None:
     kinds = set()
     for number in range(40):
