@@ -106,7 +106,7 @@ def _read_image_size(path: Path) -> int:
         config = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise ProcessorError(f"{path} is missing; `Processor.save` writes one into a model folder") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ProcessorError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(config, dict):
         raise ProcessorError(f"{path} holds no JSON object")

@@ -38,6 +38,9 @@ _BYTE_OF_CHAR = {char: byte for byte, char in _CHAR_OF_BYTE.items()}
 Merge = tuple[str, str]
 
 
+_LARGEST_ID = 2**31 - 1
+
+
 class TokenizerError(ValueError):
     """A vocabulary cannot be used. The message names the file and what is wrong with it."""
 
@@ -162,7 +165,7 @@ def _bytes_of(token: str) -> bytes:
 def _read_vocab(path: Path) -> dict[str, int]:
     try:
         vocab = json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise TokenizerError(f"{path}: not JSON: {error}") from error
     if not isinstance(vocab, dict):
         raise TokenizerError(f"{path}: expected one JSON object of token: id, found {type(vocab).__name__}")
@@ -196,8 +199,8 @@ def _check_vocab(vocab: dict[str, int], where: str) -> dict[int, str]:
     """Return token by id, or raise naming the first token at fault."""
     tokens: dict[int, str] = {}
     for token, i in vocab.items():
-        if isinstance(i, bool) or not isinstance(i, int) or i < 0:
-            raise TokenizerError(f"{where}: {token!r} has the id {i!r}; expected an integer from 0")
+        if isinstance(i, bool) or not isinstance(i, int) or not 0 <= i <= _LARGEST_ID:
+            raise TokenizerError(f"{where}: {token!r} has the id {i!r}; expected an integer from 0 to {_LARGEST_ID}")
         if i in tokens:
             raise TokenizerError(f"{where}: {token!r} and {tokens[i]!r} both have the id {i}")
         tokens[i] = token

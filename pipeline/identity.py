@@ -20,9 +20,15 @@ class RowId(NamedTuple):
     query: int
 
 
+def is_local(url: str) -> bool:
+    """Return whether `url` is a plain path."""
+    return "://" not in url
+
+
 def shard_id_of(index: int, url: str) -> str:
     """Return the shard_id of the `index`-th shard of a plan; unique even where two folders hold `00000.tar`."""
-    name = posixpath.basename(url.split("?", 1)[0].rstrip("/"))
+    path = url if is_local(url) else url.split("?", 1)[0]
+    name = posixpath.basename(path.rstrip("/"))
     return f"{index:06d}-{name.split('.', 1)[0]}"
 
 

@@ -86,6 +86,9 @@ class RowBuilder:
         self._passthrough.add_image(other[0], other[1].size)
 
     def _failure(self, member: TarMember) -> tuple[ErrorCode, str] | None:
+        if member.link:
+            message = f"{member.name[:_KEY_SHOWN]!r} is a link, not a file; write the shard with its content instead"
+            return ErrorCode.MISSING_IMAGE, message
         if member.truncated:
             return (
                 ErrorCode.TRUNCATED_MEMBER,

@@ -39,7 +39,7 @@ class ErrorCode(StrEnum):
     """What may go wrong with a row."""
 
     MISSING_IMAGE = "missing_image"
-    """The row has no member with an image suffix."""
+    """The row has no member with an image suffix, or only a link."""
     EMPTY_IMAGE = "empty_image"
     """The image member has zero bytes."""
     MEMBER_TOO_LARGE = "member_too_large"

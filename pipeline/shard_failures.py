@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from mue_model.config import Config
 from pipeline.canonical_json import canonical_json, parse_json
 from pipeline.records import ShardCode
+
+_UNSAFE = re.compile(r"[^\w.-]", re.ASCII)
+_LONGEST_NAME = 100
 
 
 class ShardFailure(Config):
@@ -23,7 +27,8 @@ class ShardFailure(Config):
     @property
     def path(self) -> str:
         """Where the entry lies in the output folder."""
-        return f"failures/{self.shard_id}.json"
+        # The plan's index in front keeps names apart; the rest may hold what no file name can.
+        return f"failures/{_UNSAFE.sub('_', self.shard_id)[:_LONGEST_NAME]}.json"
 
     def to_json(self) -> bytes:
         """Return the bytes of the entry's file."""

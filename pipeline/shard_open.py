@@ -11,6 +11,8 @@ import fsspec
 from fsspec.compression import compr
 from fsspec.core import get_compression, url_to_fs
 
+from pipeline.identity import is_local
+
 READ_AHEAD_BYTES = 8 << 20
 """Bytes that one request to a remote storage fetches; s3fs alone would take and hold 50 MiB."""
 
@@ -18,8 +20,8 @@ READ_AHEAD_BYTES = 8 << 20
 @contextmanager
 def open_shard(url: str) -> Iterator[BinaryIO]:
     """Give the tar stream of the shard and close it afterwards; errors are those of the storage."""
-    fs, path = url_to_fs(url)
-    compression = compression_of(path)
+    fs, path = _place_of(url)
+    compression = compression_of(url)
     with fs.open(path, "rb", block_size=READ_AHEAD_BYTES) as raw:
         if compression is None:
             yield raw
@@ -31,19 +33,24 @@ def open_shard(url: str) -> Iterator[BinaryIO]:
 
 def open_local_tar(url: str) -> BinaryIO | None:
     """Open an uncompressed tar in a local folder for seeking; None for any other shard."""
-    fs, path = url_to_fs(url)
-    is_local = isinstance(fs, fsspec.get_filesystem_class("file"))
-    return open(path, "rb") if is_local and compression_of(path) is None else None
+    fs, path = _place_of(url)
+    on_disk = isinstance(fs, fsspec.get_filesystem_class("file"))
+    return open(path, "rb") if on_disk and compression_of(url) is None else None
 
 
-def compression_of(path: str) -> str | None:
-    """Return fsspec's name for the compression that the path's ending says; a query part does not count."""
-    path = path.split("?", 1)[0].lower()
+def compression_of(url: str) -> str | None:
+    """Return fsspec's name for the compression that the ending says; the query part of a URL does not count."""
+    path = (url if is_local(url) else url.split("?", 1)[0]).lower()
     return "gzip" if path.endswith((".gz", ".tgz")) else get_compression(path, "infer")
+
+
+def _place_of(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """Return file system and path; a plain path is taken as it is, though fsspec would read "::" as a chain."""
+    return (fsspec.filesystem("file"), url) if is_local(url) else url_to_fs(url)
 
 
 def stored_bytes(url: str) -> int | None:
     """Return the shard's size in storage, or None where the storage does not tell."""
-    fs, path = url_to_fs(url)
+    fs, path = _place_of(url)
     size = fs.info(path).get("size")
     return None if size is None else int(size)

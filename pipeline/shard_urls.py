@@ -9,6 +9,7 @@ import re
 import fsspec
 
 from pipeline.errors import PipelineError
+from pipeline.identity import is_local
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
@@ -38,15 +39,10 @@ def expand_urls(urls: list[str] | tuple[str, ...]) -> list[str]:
     return shards
 
 
-def is_local(url: str) -> bool:
-    """Return whether `url` is a plain path."""
-    return "://" not in url
-
-
 def _expand(url: str) -> list[str]:
     literal = _absolute(url)
-    if is_local(literal) and os.path.isfile(literal):
-        return [literal]
+    if is_local(literal) and os.path.exists(literal):
+        return _expand_place(literal)
     return [shard for alternative in _expand_braces(url) for shard in _expand_place(_absolute(alternative))]
 
 

@@ -13,7 +13,9 @@ BLOCK_BYTES = 512
 
 FILE_TYPES = frozenset({b"0", b"\0", b"7"})
 """Regular files; NUL is v7's flag, 7 a contiguous file."""
-DATALESS_TYPES = frozenset({b"1", b"2", b"3", b"4", b"5", b"6"})
+LINK_TYPES = frozenset({b"1", b"2"})
+"""Hard and symbolic links: names whose content is elsewhere."""
+DATALESS_TYPES = LINK_TYPES | {b"3", b"4", b"5", b"6"}
 """Links, devices, folders, FIFOs: no data follows, whatever their size field says."""
 PAX_TYPES = frozenset({b"x", b"X"})
 """Pax records for the next member (X: Solaris)."""

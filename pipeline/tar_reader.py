@@ -15,6 +15,7 @@ from pipeline.tar_header import (
     BLOCK_BYTES,
     DATALESS_TYPES,
     FILE_TYPES,
+    LINK_TYPES,
     LONG_LINK_TYPE,
     LONG_NAME_TYPE,
     PAX_GLOBAL_TYPE,
@@ -40,7 +41,7 @@ _EXTENSION_TYPES = PAX_TYPES | {PAX_GLOBAL_TYPE, LONG_NAME_TYPE, LONG_LINK_TYPE}
 
 @dataclass(frozen=True, slots=True)
 class TarMember:
-    """One regular file of a tar. `data` is None where it was cut or too large."""
+    """One regular file of a tar, or a link. `data` is None where it was cut or too large, and of links."""
 
     name: str
     """Valid UTF-8; other bytes are shown as escapes."""
@@ -53,10 +54,12 @@ class TarMember:
     """Reading stopped inside the data; `ShardError` follows."""
     too_large: bool = False
     """Larger than the reader accepts; its data was passed over."""
+    link: bool = False
+    """The content is elsewhere: in another member, or nowhere in the tar."""
 
 
 def read_members(stream: BinaryIO, *, max_member_bytes: int, seek: bool = False) -> Iterator[TarMember]:
-    """Yield every regular file of the tar, in order, holding one member in memory at a time.
+    """Yield every regular file and link of the tar, in order, holding one member in memory at a time.
 
     Args:
         stream: Read forward only, from its position on.
@@ -70,6 +73,8 @@ def read_members(stream: BinaryIO, *, max_member_bytes: int, seek: bool = False)
     source = TarSource(stream, seek=seek)
     global_records: dict[str, bytes] = {}
     while (entry := _next_entry(source, global_records)) is not None:
+        if entry.link:
+            yield TarMember(entry.name, entry.offset, 0, None, link=True)
         if not entry.has_data:
             continue
         too_large = entry.size > max_member_bytes
@@ -95,6 +100,7 @@ class _Entry:
     size: int
     regular: bool
     has_data: bool
+    link: bool
 
 
 def _next_entry(source: TarSource, global_records: dict[str, bytes]) -> _Entry | None:
@@ -137,7 +143,14 @@ def _entry(header: Header, long_name: bytes | None, records: dict[str, bytes], o
         name = path.rstrip(b"/")
     size = pax_size(value) if (value := records.get("size")) else header.size
     dataless = header.type in DATALESS_TYPES or (header.type == b"\0" and name.endswith(b"/"))
-    return _Entry(printable_name(name), offset, size, header.type in FILE_TYPES and not dataless, not dataless)
+    return _Entry(
+        printable_name(name),
+        offset,
+        size,
+        regular=header.type in FILE_TYPES and not dataless,
+        has_data=not dataless,
+        link=header.type in LINK_TYPES,
+    )
 
 
 def _extension(source: TarSource, header: Header) -> bytes:

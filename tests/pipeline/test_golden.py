@@ -131,3 +131,13 @@ def test_golden_files_can_be_read_back() -> None:
 def test_what_is_committed_has_the_columns_of_a_row() -> None:
     assert COMMIT_SCHEMA.names[: len(ROW_SCHEMA)] == ROW_SCHEMA.names
     assert all(COMMIT_SCHEMA.field(field.name).type == field.type for field in ROW_SCHEMA)
+
+
+def test_the_entry_of_a_bad_shard_is_a_file_whatever_the_shard_is_called() -> None:
+    """Stems may hold backslashes or be as long as a file name may be; the index in front keeps entries apart."""
+    paths = {
+        FAILURE.model_copy(update={"shard_id": shard_id}).path
+        for shard_id in ("000000-back\\slash", "000001-" + "x" * 251, "000002-" + "x" * 251, "000003-späte bilder")
+    }
+    assert len(paths) == 4
+    assert all(len(path) < 120 and "\\" not in path and path.isascii() for path in paths)

@@ -197,7 +197,6 @@ def bombs_and_strangers() -> list[bytes]:
             b"RIFF\0\0\0\0WEBPVP8X",
             b"BM",
             b"P5\n",
-            b"P3 9 9 9 x",
             b"\x89PNG\r\n\x1a\n",
         ),
         *(b"<svg width='9'/>", b"%PDF-1.4\n", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"<!doctype html><html>404"),

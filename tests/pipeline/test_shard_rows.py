@@ -354,6 +354,32 @@ def test_shards_that_cannot_be_opened_or_have_changed(tmp_path: Path) -> None:
     assert str(len(SHARD)) in control["shard_message"]
 
 
+def test_a_link_in_place_of_an_image_is_a_failed_row() -> None:
+    """Tars of hard-linked folders have them; a reader that skips links would lose those rows without a word."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, kind in (("a.jpg", tarfile.REGTYPE), ("b.jpg", tarfile.LNKTYPE), ("b.txt", tarfile.REGTYPE)):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "a.jpg"
+            tar.addfile(info, io.BytesIO(b""))
+    rows, control = read(out.getvalue())
+    assert [(row["key"], row["error_code"]) for row in rows] == [("a", "empty_image"), ("b", "missing_image")]
+    assert "'b.jpg' is a link" in rows[1]["error_message"]
+    assert (control["shard_total"], control["shard_state"]) == (2, "done")
+
+
+@pytest.mark.parametrize("name", ["a::b.tar", "simplecache::b.tar", "what?.tar", "d::e/b.tar"])
+def test_a_local_path_is_taken_as_it_is_written(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(SHARD)
+    assert len(read(str(path), expected_size=len(SHARD))[0]) == 4
+    assert count_rows(str(path)) == 4
+    compressed = tmp_path / f"{name}.gz"
+    compressed.write_bytes(gzip.compress(SHARD))
+    assert len(read(str(compressed))[0]) == 4
+
+
 def test_any_fsspec_url_is_read() -> None:
     with fsspec.open("memory://shards/a.tar", "wb") as out:
         out.write(SHARD)

@@ -55,6 +55,12 @@ def test_a_folder_s_tars_may_be_written_in_capitals(corpus: Path) -> None:
     assert _names(expand_urls(["sub"]), corpus) == ["sub/00009.tar", "sub/00010.TAR", "sub/00011.Tar.GZ"]
 
 
+def test_a_folder_that_is_there_is_taken_literally(corpus: Path) -> None:
+    (corpus / "set{a,b}").mkdir()
+    (corpus / "set{a,b}" / "00001.tar").touch()
+    assert _names(expand_urls(["set{a,b}"]), corpus) == ["set{a,b}/00001.tar"]
+
+
 def test_keeps_the_order_of_the_urls(corpus: Path) -> None:
     urls = expand_urls(["sub", "00001.tar", f"file://{corpus}/00000.tar", "s3://bucket/{1..2}.tar"])
     assert urls[3:] == ["s3://bucket/1.tar", "s3://bucket/2.tar"]

@@ -76,7 +76,7 @@ def test_members_agree_with_the_standard_library(tar_format: str) -> None:
         assert [(m.offset, m.size) for m in members] == [(info.offset, info.size) for info in tar]
 
 
-def test_whatever_is_no_regular_file_is_passed_over() -> None:
+def test_links_are_told_and_other_members_without_data_passed_over() -> None:
     members: list[tuple[str | tarfile.TarInfo, bytes]] = [("a.jpg", b"1")]
     for kind in (tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE):
         info = tarfile.TarInfo(f"other-{kind.decode()}.jpg")
@@ -85,7 +85,9 @@ def test_whatever_is_no_regular_file_is_passed_over() -> None:
         members.append((info, b""))
     members.append(("b.jpg", b"2"))
     for tar_format in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
-        assert [member.name for member in read_whole(tar_of(members, tar_format))] == ["a.jpg", "b.jpg"]
+        found = read_whole(tar_of(members, tar_format))
+        assert [member.name for member in found] == ["a.jpg", "other-2.jpg", "other-1.jpg", "b.jpg"]
+        assert [(member.link, member.data) for member in found[1:3]] == [(True, None)] * 2
 
 
 def test_a_member_of_unknown_type_is_passed_over_with_its_data() -> None:
