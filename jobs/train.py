@@ -18,9 +18,10 @@ from mue_model.corpus.vocabulary import corpus_vocabulary
 from mue_model.layers import attend_fused
 from mue_model.loading import pick_device, use_kernel
 from mue_model.model import parameter_shapes
-from mue_model.model_folder import read_json, read_model_folder
+from mue_model.model_folder import read_json
+from mue_model.model_names import model_facts
 from mue_model.training.card import CardFacts, training_card
-from mue_model.training.examples import Example, load_examples
+from mue_model.training.examples import Example, fitting_generation, load_examples
 from mue_model.training.export import Exported, stored_model, write_model_folder
 from mue_model.training.plot import NO_MATPLOTLIB, can_plot, draw_curves
 from mue_model.training.reports import MetricsFile, Report
@@ -72,13 +73,14 @@ def train(spec: TrainSpec, view: TrainingView) -> TrainOutcome:
         view.note(f"{len(data.train):,} rows to train on, {len(data.val):,} to validate on")
         trainer = _trainer(spec, start, data, device)
         if trainer.resume():
-            view.note(f"continuing at step {trainer.step:,} of {spec.training.steps:,}")
-        was_done = trainer.step == spec.training.steps
-        view.begin(trainer.step, spec.training.steps)
+            view.note(f"continuing at step {trainer.step:,} of {spec.training.last_step:,}")
+        last = spec.training.last_step
+        was_done = trainer.step >= last
+        view.begin(trainer.step, last)
         trainer.run(_Plotted(view, trainer.metrics, output), stop=stop)
-        if trainer.step < spec.training.steps:
+        if trainer.step < last:
             code = ExitCode.SIGINT if stop.signal == signal.SIGINT else ExitCode.INTERRUPTED
-            reason = f"stopped after step {trainer.step:,} of {spec.training.steps:,}; the same command resumes"
+            reason = f"stopped after step {trainer.step:,} of {last:,}; the same command resumes"
             return TrainOutcome(exit_code=code, reason=reason, step=trainer.step, model=model, exported=None)
         exported = None if was_done and model.exists() else _export(spec, start, data, trainer)
         return TrainOutcome(exit_code=ExitCode.OK, reason="", step=trainer.step, model=model, exported=exported)
@@ -86,7 +88,7 @@ def train(spec: TrainSpec, view: TrainingView) -> TrainOutcome:
 
 def _start(spec: TrainSpec) -> Start:
     if spec.init:
-        return start_from(read_model_folder(spec.init), streams=spec.streams)
+        return start_from(model_facts(spec.init), streams=spec.streams)
     assert spec.size is not None
     return start_fresh(spec.size, corpus_vocabulary(), streams=spec.streams or "decomposed", seed=spec.training.seed)
 
@@ -132,11 +134,20 @@ def _export(spec: TrainSpec, start: Start, data: _Data, trainer: Trainer) -> Exp
         origin=start.origin,
         data=_data_facts(spec, data),
         versions=_versions(trainer.model.device),
-        notes=start.notes,
+        notes=(*start.notes, *_cut_short(spec, trainer.step)),
         validation=validation,
     )
     target = Path(spec.output) / MODEL_FOLDER
-    return write_model_folder(trainer.model, start.processor, target, lambda exported: training_card(facts, exported))
+    generation = fitting_generation(data.train, start.processor.tokenizer)
+    return write_model_folder(
+        trainer.model, start.processor, generation, target, lambda exported: training_card(facts, exported)
+    )
+
+
+def _cut_short(spec: TrainSpec, step: int) -> list[str]:
+    if step == spec.training.steps:
+        return []
+    return [f"The run was ended on purpose after step {step:,} of a schedule of {spec.training.steps:,}."]
 
 
 def _data_facts(spec: TrainSpec, data: _Data) -> dict[str, str]:

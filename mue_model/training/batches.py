@@ -36,6 +36,8 @@ class Batch:
     """Decoder input [N, U], right-padded."""
     targets: Tensor
     """[N, U]; `IGNORED` where nothing is scored."""
+    levels: Tensor
+    """[N]: difficulty of each row as the corpus grades it."""
 
 
 class BatchSource:
@@ -138,6 +140,7 @@ def _batch(
         prompts=_padded(prompts, PAD),
         inputs=_padded(inputs, PAD),
         targets=_padded(targets, IGNORED),
+        levels=torch.tensor([example.level for example in examples]),
     )
 
 

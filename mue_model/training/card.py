@@ -54,14 +54,16 @@ def training_card(facts: CardFacts, exported: Exported) -> str:
         f"`{exported.weights_digest}`.",
         "## Validation",
         *_validation(facts.validation),
-        "## Exits",
+        EXITS_HEAD,
         "The only preset is `exact`: full depth, the default. No threshold is calibrated.",
-        "## Limits",
+        LIMITS_HEAD,
         "\n".join(f"- {note}" for note in (*facts.notes, *_LIMITS)),
     ]
     return "\n\n".join(sections) + "\n"
 
 
+EXITS_HEAD = "## Exits"
+LIMITS_HEAD = "## Limits"
 _LIMITS = (
     "It knows what its corpus shows and the words of its vocabulary. Trained on drawn scenes, it says nothing useful "
     "about photographs.",

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mue_model.config import GenerationConfig
 from mue_model.entailment import entailment_candidates, entailment_prompt_ids
 from mue_model.processor import Processor
 from mue_model.prompts import ENTAILMENT_ANSWERS
@@ -46,6 +47,21 @@ def entailment_ids(tokenizer: Tokenizer, hypothesis: str, label: str) -> tuple[t
     """Return the prompt with bos and eos, and the answer with eos alone."""
     [answer] = [candidate.ids for candidate in entailment_candidates(tokenizer) if candidate.label == label]
     return entailment_prompt_ids(tokenizer, hypothesis), answer
+
+
+def fitting_generation(examples: Iterable[Example], tokenizer: Tokenizer) -> GenerationConfig:
+    """Return settings under which every caption could be written: room for the longest, repetition where one repeats.
+
+    OFA forbids that three tokens occur twice, but "a big red fox left of a big red cup" says them twice rightly.
+    """
+    own = GenerationConfig()
+    longest, repeats = 1, False
+    for caption in {caption for example in examples for caption in example.captions}:
+        ids = caption_ids(tokenizer, caption)[1:]
+        longest = max(longest, len(ids))
+        grams = [ids[place : place + own.no_repeat_ngram] for place in range(len(ids) - own.no_repeat_ngram + 1)]
+        repeats |= len(set(grams)) < len(grams)
+    return GenerationConfig(max_tokens=longest, no_repeat_ngram=0 if repeats else own.no_repeat_ngram)
 
 
 def load_examples(

@@ -13,22 +13,26 @@ from torch import Tensor
 
 from mue_model.appearing_folder import appearing_folder, check_target
 from mue_model.checkpoint import build_model, check_finite, parameter_count, save_weights
-from mue_model.config import ExitConfig
+from mue_model.config import ExitConfig, GenerationConfig
 from mue_model.model import MueModel, parameter_shapes
 from mue_model.model_folder import (
     CARD_FILE,
     CONFIG_FILE,
     EXITS_FILE,
+    GENERATION_FILE,
     WEIGHTS_FILE,
     config_document,
     file_digest,
+    generation_document,
     presets_document,
 )
 from mue_model.processor import CONFIG_FILE as PROCESSOR_FILE
 from mue_model.processor import Processor
 from mue_model.tokenizer import MERGES_FILE, VOCAB_FILE
 
-_FILES = frozenset({CONFIG_FILE, WEIGHTS_FILE, EXITS_FILE, CARD_FILE, PROCESSOR_FILE, VOCAB_FILE, MERGES_FILE})
+_FILES = frozenset(
+    {CONFIG_FILE, WEIGHTS_FILE, EXITS_FILE, GENERATION_FILE, CARD_FILE, PROCESSOR_FILE, VOCAB_FILE, MERGES_FILE}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +58,11 @@ def stored_model(model: MueModel) -> MueModel:
 
 
 def write_model_folder(
-    model: MueModel, processor: Processor, target: Path, card: Callable[[Exported], str]
+    model: MueModel,
+    processor: Processor,
+    generation: GenerationConfig,
+    target: Path,
+    card: Callable[[Exported], str],
 ) -> Exported:
     """Write, or replace, the model folder `target`, all of it or nothing; full depth is its default.
 
@@ -70,6 +78,7 @@ def write_model_folder(
         processor.save(folder)
         _write_json(folder / CONFIG_FILE, config_document(model.config))
         _write_json(folder / EXITS_FILE, presets_document(presets, default="exact"))
+        _write_json(folder / GENERATION_FILE, generation_document(generation))
         exported = Exported(
             parameters=parameter_count(parameter_shapes(model.config)),
             weights_digest=file_digest(folder / WEIGHTS_FILE),

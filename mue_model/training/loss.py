@@ -32,7 +32,7 @@ def batch_loss(model: MueModel, batches: Sequence[Batch], recipe: Recipe, genera
     """
     shallow = recipe.random_depth and float(torch.rand((), generator=generator)) < 0.5
     losses, cross_entropy = [], {}
-    for batch, encoded in zip(batches, _encoded(model, batches, generator if shallow else None), strict=True):
+    for batch, encoded in zip(batches, _encoded(model, batches, recipe, generator if shallow else None), strict=True):
         loss, layers = _task_loss(model, batch, encoded, recipe)
         share = recipe.entailment_share if batch.task == "entailment" else 1 - recipe.entailment_share
         losses.append(share * loss if len(batches) > 1 else loss)
@@ -40,43 +40,68 @@ def batch_loss(model: MueModel, batches: Sequence[Batch], recipe: Recipe, genera
     return LossFacts(torch.stack(losses).sum(), cross_entropy)
 
 
-def _encoded(model: MueModel, batches: Sequence[Batch], depths: torch.Generator | None) -> Iterator[EncodedBatch]:
+def first_depths(batch: Batch, recipe: Recipe, layers: int) -> Tensor:
+    """Return the least layers run [N] that are asked of each row: 1, or its level, but never more than all."""
+    if not recipe.depth_by_level:
+        return torch.ones(len(batch.levels), dtype=torch.long)
+    return batch.levels.clamp(1, layers)
+
+
+def _encoded(
+    model: MueModel, batches: Sequence[Batch], recipe: Recipe, depths: torch.Generator | None
+) -> Iterator[EncodedBatch]:
     """Yield the memory of each batch, at full depth or, drawn by `depths`, as exits leave it."""
     images = model.normalise(batches[0].pixels)
+    first = first_depths(batches[0], recipe, model.config.encoder_layers)
     if model.config.streams == "joint":
         for batch in batches:
-            yield at_random_depths(model, encode_batch(model, images, batch.prompts.to(model.device)), depths)
+            encoded = encode_batch(model, images, batch.prompts.to(model.device))
+            yield at_random_depths(model, encoded, first, depths)
         return
-    image = at_random_depths(model, encode_images(model, images), depths)
+    image = at_random_depths(model, encode_images(model, images), first, depths)
     for batch in batches:
         text = encode_batch(model, None, batch.prompts.to(model.device))
-        yield join_streams(image, at_random_depths(model, text, depths))
+        yield join_streams(image, at_random_depths(model, text, first, depths))
 
 
-def at_random_depths(model: MueModel, encoded: EncodedBatch, depths: torch.Generator | None) -> EncodedBatch:
-    """Return the memory as rows leave it that exit at random layers drawn by `depths`; None: at the last."""
+def at_random_depths(
+    model: MueModel, encoded: EncodedBatch, first: Tensor, depths: torch.Generator | None
+) -> EncodedBatch:
+    """Return the memory as rows leave it that exit at random layers from `first` [N] on; `depths` None: at the last."""
     if depths is None:
         return encoded
     layers = model.config.encoder_layers
-    drawn = torch.randint(1, layers + 1, (len(encoded.memory),), generator=depths).to(encoded.memory.device)
+    span = layers + 1 - first
+    drawn = first + (torch.rand(len(first), generator=depths) * span).long().clamp(max=span - 1)
     states = torch.stack(encoded.states[1:])
-    chosen = states[drawn - 1, torch.arange(len(drawn), device=drawn.device)]
+    chosen = states[(drawn - 1).to(states.device), torch.arange(len(drawn), device=states.device)]
     return replace(encoded, memory=model.encoder.layer_norm(chosen))
 
 
 def _task_loss(model: MueModel, batch: Batch, encoded: EncodedBatch, recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """Return the weighted loss, a scalar, and the cross-entropy of each layer [L]."""
+    """Return the weighted loss, a scalar, and the cross-entropy of each layer [L] over the tokens it is scored on."""
     device = model.device
     states = decode_batch(model, encoded, batch.inputs.to(device))
     scored = (batch.targets != IGNORED).to(device)
     targets = batch.targets.to(device)[scored]
     smoothing = recipe.label_smoothing if batch.task == "caption" else 0.0
     logits = [model.logits(state[scored]) for state in states]
-    losses = torch.stack([functional.cross_entropy(layer, targets, label_smoothing=smoothing) for layer in logits])
+    first = first_depths(batch, recipe, len(states)).to(device)[:, None].expand_as(scored)[scored]
+    losses = torch.stack(
+        [
+            _mean(functional.cross_entropy(layer, targets, label_smoothing=smoothing, reduction="none"), first <= depth)
+            for depth, layer in enumerate(logits, 1)
+        ]
+    )
     loss = (losses * losses.new_tensor(layer_weights(recipe.layer_weights, len(losses)))).sum()
     if recipe.self_distillation:
         loss = loss + recipe.self_distillation * _distillation(logits)
     return loss, losses
+
+
+def _mean(losses: Tensor, scored: Tensor) -> Tensor:
+    """Mean of the losses [tokens] that are scored; 0 where none is."""
+    return (losses * scored).sum() / scored.sum().clamp(min=1)
 
 
 def _distillation(logits: list[Tensor]) -> Tensor:

@@ -18,6 +18,9 @@ class Recipe(Config):
     """Weight of each decoder layer's cross-entropy: `equal` sums them as published; `linear` is i / sum (CALM)."""
     random_depth: bool = False
     """In half the batches, let the decoder see each stream of each row at a random exit depth, as exits do."""
+    depth_by_level: bool = False
+    """Ask nothing of layers below a row's level of difficulty: its exit depths are drawn from there on, and no decoder
+    layer below is scored on it. So early layers serve easy rows, and hard rows may need the later ones."""
     self_distillation: float = Field(default=0.0, ge=0)
     """Weight of the divergence of each earlier layer from the last one, which is not pulled along."""
     entailment_share: float = Field(default=0.3, ge=0, le=1)

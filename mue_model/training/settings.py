@@ -18,6 +18,9 @@ class TrainingConfig(Config):
 
     steps: int = Field(default=5_000, gt=0)
     """Batches to train on; the learning rate ends its decay with the last."""
+    stop_after: int | None = Field(default=None, gt=0)
+    """End after so many of the steps and leave the model as it is then, for a run that goes on from it with another
+    schedule. Without it, the same run goes on where it stopped."""
     seed: int = Field(default=0, ge=0)
     """Decides the first weights, the batches and the exit depths."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -31,6 +34,11 @@ class TrainingConfig(Config):
     """Steps between validations; there is one after the last step too."""
     validation_rows: int = Field(default=250, ge=0)
     """Rows of the validation split that are used, its first ones; 0 switches validation off."""
+
+    @property
+    def last_step(self) -> int:
+        """Steps after which the run ends."""
+        return min(self.steps, self.stop_after or self.steps)
 
     def in_half(self, device_type: str) -> bool:
         """Say whether matrix products are computed in bfloat16 on this type of device."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -46,11 +45,11 @@ def start_fresh(size: Size, words: Sequence[str], *, streams: Streams, seed: int
 
 def start_from(facts: ModelFacts, *, streams: Streams | None) -> Start:
     """Return the weights of a model folder, which are copied; `streams` other than its own are put on record."""
-    if facts.untrained:
-        raise TrainingError(f"--init {facts.name}: the built-in model was never trained; name a model folder")
+    if facts.folder is None:
+        raise TrainingError(f"--init {facts.name}: this model was never trained; name a model folder, or 'demo'")
     theirs = facts.config.streams
     config = facts.config if streams is None else facts.config.model_copy(update={"streams": streams})
-    tensors = load_weights(Path(facts.name), config)
+    tensors = load_weights(facts.folder, config)
     model = build_model(config, {name: tensor.to(torch.float32, copy=True) for name, tensor in tensors.items()})
     change = f"streams changed from {theirs} to {config.streams}: the weights were not trained that way before this run"
     return Start(

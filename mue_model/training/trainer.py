@@ -112,10 +112,10 @@ class Trainer:
         """Train until the last step, or until `stop` says so after a step; leaves a checkpoint either way."""
         watcher = watcher or Unwatched()
         config = self.config
-        while self.step < config.steps and not stop():
+        while self.step < config.last_step and not stop():
             rows = self._take_step()
             watcher.stepped(self.step, rows)
-            is_last = self.step == config.steps
+            is_last = self.step == config.last_step
             if self.step % config.report_every == 0 or is_last:
                 watcher.reported(self._report())
             if self._validator and (self.step % config.validate_every == 0 or is_last):

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from mue_model.config import GenerationConfig
 from mue_model.processor import Processor
 from mue_model.prompts import entailment_prompt
 from mue_model.tokenizer import BOS, EOS, Tokenizer
-from mue_model.training.examples import caption_ids, entailment_ids, load_examples
+from mue_model.training.examples import Example, caption_ids, entailment_ids, fitting_generation, load_examples
 from mue_model.training.settings import TrainingError
 
 WriteShard = Callable[..., Path]
@@ -109,3 +110,10 @@ def test_texts_are_written_as_the_model_is_asked(tokenizer: Tokenizer) -> None:
     assert (prompt[0], prompt[-1]) == (BOS, EOS)
     assert tokenizer.decode(answer) == " no"
     assert answer[-1] == EOS
+
+
+def test_decoding_fits_what_was_learnt(examples: list[Example], tokenizer: Tokenizer) -> None:
+    longest = max(len(caption_ids(tokenizer, caption)) - 1 for example in examples for caption in example.captions)
+    assert fitting_generation(examples, tokenizer) == GenerationConfig(max_tokens=longest, no_repeat_ngram=3)
+    twice = Example(examples[0].pixels, ("red all over and red all over",), (), 1)
+    assert fitting_generation([*examples, twice], tokenizer).no_repeat_ngram == 0

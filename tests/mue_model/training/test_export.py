@@ -37,12 +37,14 @@ def test_the_folder_loads_and_answers_with_captions_it_was_shown(
 ) -> None:
     trainer.run()
     cards: list[Exported] = []
+    own = GenerationConfig(max_tokens=7, no_repeat_ngram=0)
     exported = write_model_folder(
-        trainer.model, processor, tmp_path / "model", lambda known: cards.append(known) or "a card"
+        trainer.model, processor, own, tmp_path / "model", lambda known: cards.append(known) or "a card"
     )
     facts = read_model_folder(tmp_path / "model")
     assert cards == [exported]
     assert facts.config == trainer.model.config
+    assert facts.generation == own
     assert facts.presets == {"default": ExitConfig(), "exact": ExitConfig()}
     assert (tmp_path / "model" / "MODEL_CARD.md").read_text() == "a card"
     assert exported.weights_digest == file_digest(tmp_path / "model" / "model.safetensors")
@@ -63,7 +65,7 @@ def test_what_is_scored_is_what_is_stored(
 ) -> None:
     trainer = make_trainer(steps=1)
     trainer.run()
-    write_model_folder(trainer.model, processor, tmp_path / "model", lambda _: "")
+    write_model_folder(trainer.model, processor, GenerationConfig(), tmp_path / "model", lambda _: "")
     loaded = load_model(read_model_folder(tmp_path / "model"))
     stored = stored_model(trainer.model)
     assert torch.equal(logits(loaded, examples[0], processor), logits(stored, examples[0], processor))
@@ -79,7 +81,7 @@ def test_weights_that_16_bits_cannot_hold_are_refused_and_nothing_appears(
     with torch.no_grad():
         model.encoder.image_proj.bias[0] = 1e6
     with pytest.raises(ModelFolderError, match=r"encoder\.image_proj\.bias holds 1 values that are not finite"):
-        write_model_folder(model, processor, tmp_path / "model", lambda _: "")
+        write_model_folder(model, processor, GenerationConfig(), tmp_path / "model", lambda _: "")
     assert not (tmp_path / "model").exists()
 
 
@@ -89,4 +91,4 @@ def test_a_folder_that_is_no_model_is_not_replaced(
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "thesis.txt").write_text("")
     with pytest.raises(ModelFolderError, match="no model folder"):
-        write_model_folder(make_trainer().model, processor, tmp_path / "model", lambda _: "")
+        write_model_folder(make_trainer().model, processor, GenerationConfig(), tmp_path / "model", lambda _: "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -16,12 +17,13 @@ from mue_model.full_depth import EncodedBatch, decode_batch, encode_batch, encod
 from mue_model.model import MueModel
 from mue_model.reference import encode
 from mue_model.training.batches import IGNORED, Batch
-from mue_model.training.loss import at_random_depths, batch_loss
+from mue_model.training.loss import at_random_depths, batch_loss, first_depths
 from mue_model.training.recipe import Recipe
 
 PROMPTS = [[0, 5, 6, 7, 2], [0, 9, 2], [0, 4, 11, 2]]
 INPUTS = [[0, 7, 9, 12], [0, 8, 1, 1], [0, 4, 4, 1]]
 TARGETS = [[7, 9, 12, 2], [8, 2, IGNORED, IGNORED], [IGNORED, 4, 2, IGNORED]]
+LEVELS = [1, 3, 9]
 PUBLISHED = Recipe()
 
 SmallModel = Callable[..., MueModel]
@@ -34,7 +36,7 @@ def padded(rows: list[list[int]]) -> Tensor:
 
 def batch_of(task: Any = "caption") -> Batch:
     pixels = torch.randint(256, (3, 32, 48, 3), generator=torch.Generator().manual_seed(5), dtype=torch.uint8)
-    return Batch(task, pixels, padded(PROMPTS), padded(INPUTS), torch.tensor(TARGETS))
+    return Batch(task, pixels, padded(PROMPTS), padded(INPUTS), torch.tensor(TARGETS), torch.tensor(LEVELS))
 
 
 def draws(seed: int = 0) -> torch.Generator:
@@ -84,13 +86,14 @@ def test_linear_weights_favour_later_layers(small_model: SmallModel) -> None:
 # Random depths
 
 
-def exits_drawn(model: MueModel, batch: Batch, seed: int) -> EncodedBatch:
+def exits_drawn(model: MueModel, batch: Batch, seed: int, recipe: Recipe = PUBLISHED) -> EncodedBatch:
     """What the decoder sees in training, of one batch."""
     generator, images = draws(seed), model.normalise(batch.pixels)
+    first = first_depths(batch, recipe, model.config.encoder_layers)
     if model.config.streams == "joint":
-        return at_random_depths(model, encode_batch(model, images, batch.prompts), generator)
-    image = at_random_depths(model, encode_images(model, images), generator)
-    return join_streams(image, at_random_depths(model, encode_batch(model, None, batch.prompts), generator))
+        return at_random_depths(model, encode_batch(model, images, batch.prompts), first, generator)
+    image = at_random_depths(model, encode_images(model, images), first, generator)
+    return join_streams(image, at_random_depths(model, encode_batch(model, None, batch.prompts), first, generator))
 
 
 @pytest.mark.parametrize("streams", ["joint", "decomposed"])
@@ -120,6 +123,30 @@ def test_each_row_has_the_memory_of_its_own_exit_depth(small_model: SmallModel, 
 def exited(model: MueModel, image: Tensor, prompt: list[int], image_depth: int, text_depth: int) -> Tensor:
     policy = ScriptedExit({"": Depths(image_depth, text_depth, (1,))})
     return encode(model, image[None], torch.tensor([prompt]), policy).memory[0]
+
+
+def test_hard_rows_are_never_asked_to_exit_below_their_level(small_model: SmallModel) -> None:
+    model, batch, recipe = small_model(streams="decomposed"), batch_of(), Recipe(depth_by_level=True)
+    layers, seen = model.config.encoder_layers, [set[int]() for _ in LEVELS]
+    images = encode_images(model, model.normalise(batch.pixels))
+    for seed in range(30):
+        memory = exits_drawn(model, batch, seed, recipe).memory[:, : images.memory.shape[1]]
+        for row, found in enumerate(seen):
+            exits = [model.encoder.layer_norm(state[row]) for state in images.states[1:]]
+            found |= {depth for depth, own in enumerate(exits, 1) if torch.equal(own, memory[row])}
+    assert seen == [set(range(min(level, layers), layers + 1)) for level in LEVELS]
+
+
+def test_layers_below_a_rows_level_are_not_scored_on_it(small_model: SmallModel) -> None:
+    model, batch = small_model(streams="decomposed"), batch_of("entailment")
+    found = batch_loss(model, [batch], Recipe(depth_by_level=True), draws()).cross_entropy["entailment"]
+    for layer, rows in enumerate(([0], [0], [0, 1], [0, 1, 2])):
+        alone = dataclasses.replace(
+            batch,
+            **{name: getattr(batch, name)[rows] for name in ("pixels", "prompts", "inputs", "targets", "levels")},
+        )
+        expected = batch_loss(model, [alone], PUBLISHED, draws()).cross_entropy["entailment"][layer]
+        assert found[layer] == pytest.approx(expected, abs=1e-10)
 
 
 def test_half_of_the_batches_are_at_full_depth(small_model: SmallModel) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mue_model.config import ModelConfig
+from mue_model.config import GenerationConfig, ModelConfig
 from mue_model.model_folder import ModelFacts, read_model_folder
 from mue_model.processor import Processor
 from mue_model.seeded import seeded_facts
@@ -25,7 +25,7 @@ WORDS = ["red", "green", "picture"]
 def joint_folder(tmp_path: Path, toy_config: Callable[..., ModelConfig], processor: Processor) -> ModelFacts:
     """A model folder as `mue model convert` leaves one of plain OFA."""
     model = fresh_model(toy_config(streams="joint"), seed=4)
-    write_model_folder(model, processor, tmp_path / "joint", lambda _: "card")
+    write_model_folder(model, processor, GenerationConfig(), tmp_path / "joint", lambda _: "card")
     return read_model_folder(tmp_path / "joint")
 
 

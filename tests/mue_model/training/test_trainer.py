@@ -67,6 +67,17 @@ def test_a_resumed_run_is_the_undisturbed_one_to_the_bit(
     assert untimed(whole) == untimed(resumed)
 
 
+def test_a_run_ended_on_purpose_is_the_same_run_up_to_there(make_trainer: MakeTrainer, bits_of: Bits) -> None:
+    whole, cut = make_trainer("whole", steps=12), make_trainer("cut", steps=12, stop_after=7)
+    whole.run()
+    cut.run()
+    assert cut.step == 7
+    rest = make_trainer("cut", steps=12)
+    assert rest.resume()
+    rest.run()
+    assert torch.equal(bits_of(whole), bits_of(rest))
+
+
 def test_what_a_kill_leaves_is_taken_up_at_the_last_checkpoint(make_trainer: MakeTrainer, bits_of: Bits) -> None:
     settings = {"steps": 12, "report_every": 2, "checkpoint_every": 4}
     whole = make_trainer("whole", **settings)
