@@ -2,6 +2,7 @@
 #
 #   TORCH          which torch to install; the CPU build is the default
 #   TORCH_BACKEND  cpu (default), or auto / cu128 / ... for a machine with GPUs
+#   CHECKPOINT     where `make checkpoint` puts corpus and training run
 #   VENV           where the virtual environment goes
 
 PYTHON        ?= python3.11
@@ -10,10 +11,11 @@ TORCH_VERSION ?= 2.13.0
 TORCH_BACKEND ?= cpu
 TORCH         ?= torch==$(TORCH_VERSION)
 DEMO_OUT      ?= demo-out
+CHECKPOINT    ?= checkpoint
 
 BIN := $(VENV)/bin
 PACKAGES := mue_model pipeline jobs cluster
-CODE := $(PACKAGES) tests benchmarks
+CODE := $(PACKAGES) tests benchmarks demo
 
 .DEFAULT_GOAL := help
 
@@ -69,6 +71,10 @@ faults: install  ## kill actors and drivers of real jobs; minutes
 .PHONY: bench
 bench: install  ## peak memory on a 2 GiB shard; minutes
 	$(BIN)/python benchmarks/memory.py
+
+.PHONY: checkpoint
+checkpoint: install  ## draw the corpus, train the model that ships and put it into the package; two hours, resumable
+	PYTHON=$(BIN)/python MUE=$(BIN)/mue bash demo/checkpoint.sh $(CHECKPOINT)
 
 .PHONY: clean
 clean:  ## remove the virtual environment and the demo's output

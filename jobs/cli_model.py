@@ -13,7 +13,7 @@ from mue_model.config import Streams
 from mue_model.model_names import model_facts
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-Folder = Annotated[str, typer.Argument(metavar="MODEL", help="Model folder, or 'seeded' for the built-in one.")]
+Folder = Annotated[str, typer.Argument(metavar="MODEL", help="Model folder, or 'demo': the one that ships.")]
 
 
 @app.callback()

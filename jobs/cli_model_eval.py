@@ -63,7 +63,7 @@ def eval_(
     facts = model_facts(spec.model)
     chosen = facts.exits(spec.exits)
     questions = Questions(spec.inputs.urls, facts.processor, task, limit=limit, blind=is_blind)
-    engine = build_engine(facts, chosen, spec.generation, spec.engine)
+    engine = build_engine(facts, chosen, spec.generation.resolved(facts.generation), spec.engine)
     trial = run_trial(
         questions,
         engine,

@@ -62,6 +62,20 @@ class Group:
     depths: Depths
 
 
+def group_name(by: RowField, members: dict[str, Any]) -> str:
+    """Return the group of a row: what it has at the field `by`, in words."""
+    values = by.values(members)
+    return ", ".join(value if isinstance(value, str) else json.dumps(value) for value in values) or NO_GROUP
+
+
+def group_order(name: str) -> tuple[bool, float, str]:
+    """Return what groups are sorted by: numbers as numbers, before all else."""
+    try:
+        return False, float(name), name
+    except ValueError:
+        return True, 0.0, name
+
+
 class Tally:
     """Takes the rows one by one and keeps counts, words and a digest of each."""
 
@@ -132,23 +146,15 @@ class Tally:
         scores = self._scorer.scores_by_group()
         return [
             Group(name=name, scores=scores.get(name), depths=self._groups[name])
-            for name in sorted(self._groups, key=_order)
+            for name in sorted(self._groups, key=group_order)
         ]
 
     def _group_of(self, members: dict[str, Any]) -> str:
         if self._by is None:
             return ""
-        values = self._by.values(members)
-        name = ", ".join(value if isinstance(value, str) else json.dumps(value) for value in values) or NO_GROUP
+        name = group_name(self._by, members)
         if name not in self._groups and len(self._groups) >= MAX_GROUPS:
             raise ConfigError(
                 f"--by '{self._by.text}': more than {MAX_GROUPS:,} different values; choose a field that has few"
             )
         return name
-
-
-def _order(name: str) -> tuple[bool, float, str]:
-    try:
-        return False, float(name), name
-    except ValueError:
-        return True, 0.0, name

@@ -59,8 +59,8 @@ def evaluation_facts(evaluation: Evaluation) -> dict[str, Any]:
 def notes(evaluation: Evaluation) -> list[str]:
     """Return what a reader of the scores must know."""
     rows, found = evaluation.rows, []
-    if evaluation.model.untrained:
-        found.append(f"model '{evaluation.model.name}' is untrained: texts mean nothing")
+    if evaluation.model.untrained and evaluation.model.caveat:
+        found.append(evaluation.model.caveat)
     if evaluation.manifest_sha256 is None:
         found.append("the job is not finished: these are the scores of the rows committed so far")
     if evaluation.scores.rows == 1:

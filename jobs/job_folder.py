@@ -10,11 +10,12 @@ from typing import Any
 import fsspec
 
 from mue_model.config import ConfigError
+from mue_model.model_names import DEMO_NAME, demo_digest
+from mue_model.seeded import SEEDED_NAME
 from pipeline.ledger import PLAN, Ledger
 from pipeline.plan import Plan
 from pipeline.progress import Progress
 from pipeline.receipts import LedgerError
-from pipeline.spec import SEEDED_MODEL
 from pipeline.storage import FileAbsent, Storage
 
 RUN = "run.json"
@@ -62,11 +63,20 @@ class PlannedModel:
     """What a plan says about its model."""
 
     name: str
-    """`seeded`, or the beginning of the digest: a plan does not record where the model lay."""
+    """`seeded`, `demo`, or the beginning of the digest: a plan does not record where the model lay."""
     untrained: bool
     """Seeded weights: the texts mean nothing."""
     encoder_layers: int | None
     decoder_layers: int | None
+
+    @property
+    def caveat(self) -> str | None:
+        """What a reader of its texts must know, as in "model 'demo' ..."; None where nothing is known against them."""
+        if self.untrained:
+            return f"model '{self.name}' is untrained: texts mean nothing"
+        if self.name == DEMO_NAME:
+            return f"model '{self.name}' knows drawn scenes alone: of other pictures its texts are wrong"
+        return None
 
 
 def planned_model(plan: Plan) -> PlannedModel:
@@ -74,8 +84,10 @@ def planned_model(plan: Plan) -> PlannedModel:
     model: dict[str, Any] = plan.fingerprint_parts.get("model") or {}
     config: dict[str, Any] = model.get("config") or {}
     untrained = bool(model.get("untrained", False))
+    digest = str(model.get("digest"))
+    shipped = DEMO_NAME if digest == demo_digest() else f"digest {digest[:16]}"
     return PlannedModel(
-        name=SEEDED_MODEL if untrained else f"digest {str(model.get('digest'))[:16]}",
+        name=SEEDED_NAME if untrained else shipped,
         untrained=untrained,
         encoder_layers=config.get("encoder_layers"),
         decoder_layers=config.get("decoder_layers"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mue_model.config import ExitConfig
+from mue_model.config import ExitConfig, GenerationConfig
 from mue_model.model_folder import ModelFacts
 from mue_model.model_names import model_facts
 from mue_model.processor import PROMPTS
@@ -26,6 +26,7 @@ class PreparedJob:
     plan: Plan
     facts: ModelFacts
     exits: ExitConfig
+    generation: GenerationConfig
 
 
 def prepare(spec: JobSpec) -> PreparedJob:
@@ -38,7 +39,8 @@ def prepare(spec: JobSpec) -> PreparedJob:
     """
     facts = model_facts(spec.model)
     exits = facts.exits(spec.exits)
-    spec.generation.check_fits(facts.config)
+    generation = spec.generation.resolved(facts.generation)
+    generation.check_fits(facts.config)
     urls = expand_urls(spec.inputs.urls)
     shards = plan_shards(urls, count_rows=count_rows if len(urls) <= COUNTED_SHARDS else None)
     parts = fingerprint_parts(
@@ -51,7 +53,7 @@ def prepare(spec: JobSpec) -> PreparedJob:
         fields=spec.inputs.fields,
         limits={"max_member_mib": spec.inputs.max_member_mib, "max_pixels": spec.inputs.max_pixels},
         exits=exits,
-        generation=spec.generation,
+        generation=generation,
         filters=spec.filters,
         image_size=facts.processor.image_size,
         dtype=spec.engine.dtype,
@@ -64,4 +66,4 @@ def prepare(spec: JobSpec) -> PreparedJob:
         audit_rates={"all": float(spec.audit.rate)},
         fields=spec.inputs.fields,
     )
-    return PreparedJob(spec=spec, plan=plan, facts=facts, exits=exits)
+    return PreparedJob(spec=spec, plan=plan, facts=facts, exits=exits, generation=generation)

@@ -104,7 +104,7 @@ def _run_missing(job: PreparedJob, plan: Plan, ledger: Ledger, attempt: str) -> 
 
     def run(number: int, reads: list[ShardRead]) -> None:
         segment = Segment(number=number, attempt=attempt, reads=reads, fingerprint=plan.fingerprint)
-        run_segment(spec, segment, job.facts, job.exits)
+        run_segment(spec, segment, job.facts, job.exits, job.generation)
 
     # Ray installs a SIGTERM handler of its own when it starts, so ours comes after it.
     with ray_session(num_cpus=layout.ray_num_cpus), sigterm_interrupts():

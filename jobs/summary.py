@@ -63,6 +63,8 @@ class Summary:
     wall_s: float | None
     model: str
     model_untrained: bool
+    model_caveat: str | None
+    """What a reader of its texts must know."""
 
     @property
     def saved_share(self) -> float | None:
@@ -118,6 +120,7 @@ def summarise(ledger: Ledger) -> Summary:
         wall_s=_number(run.get("wall_s")),
         model=model.name,
         model_untrained=model.untrained,
+        model_caveat=model.caveat,
     )
 
 

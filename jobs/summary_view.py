@@ -33,8 +33,8 @@ def summary_facts(summary: Summary) -> dict[str, Any]:
 def notes(summary: Summary) -> list[str]:
     """Return what a reader of the figures must know."""
     found = [f"measured time saved: {TIME_NOT_MEASURED}"]
-    if summary.model_untrained:
-        found.insert(0, f"model '{summary.model}' is untrained: texts mean nothing")
+    if summary.model_caveat:
+        found.insert(0, summary.model_caveat)
     return found
 
 
@@ -69,8 +69,7 @@ def _lines(summary: Summary) -> list[tuple[str, str]]:
         ("measured speed", _speed(summary)),
         ("measured time saved", TIME_NOT_MEASURED),
     ]
-    untrained = f"'{summary.model}' is untrained: texts mean nothing"
-    return [*lines, ("model", untrained if summary.model_untrained else summary.model)]
+    return [*lines, ("model", (summary.model_caveat or summary.model).removeprefix("model "))]
 
 
 def flops(count: int) -> str:

@@ -9,9 +9,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
-from jobs.evaluation_rows import NO_GROUP, Depths
+from jobs.evaluation_rows import Depths, group_name, group_order
 from jobs.references import References
 from jobs.row_field import RowField
 from jobs.trial_questions import Question
@@ -126,7 +125,7 @@ class _Tally:
     def add(self, question: Question, result: RowResult) -> None:
         """Count one answer."""
         self.rows += 1
-        group = _group(self._by, question.members)
+        group = group_name(self._by, question.members) if self._by else ""
         if question.label is not None:
             self._labels.setdefault(group, []).append((question.label, result.label))
         if result.trace is None:
@@ -163,7 +162,7 @@ class _Tally:
         everything = _scores(whole, self._captions.scores() if len(self._captions) else None, pairs)
         groups = {
             group: _scores(sums, captions.get(group), self._labels.get(group, []))
-            for group, sums in sorted(self._sums.items())
+            for group, sums in sorted(self._sums.items(), key=lambda item: group_order(item[0]))
         }
         return Trial(
             all=everything,
@@ -184,8 +183,3 @@ def _scores(sums: _Sums, captions: CaptionScores | None, pairs: list[tuple[str, 
         flops_executed=sums.executed,
         flops_full_same_length=sums.full,
     )
-
-
-def _group(by: RowField | None, members: dict[str, Any]) -> str:
-    values = by.values(members) if by else []
-    return ", ".join(map(str, values)) or NO_GROUP

@@ -54,25 +54,29 @@ class Quirks(Config):
     """Compute the image relative-position bias and drop it."""
 
 
+_MOST_LAYERS, _LARGEST, _LARGEST_GRID = 1000, 1 << 24, 1 << 10
+"""Far above any model; a config.json beyond them is broken, and would take for ever to find so."""
+
+
 class ModelConfig(Config):
     """What a checkpoint fixes. Names are those of OFA's config.json."""
 
-    vocab_size: int = Field(gt=0)
+    vocab_size: int = Field(gt=0, le=_LARGEST)
     """Rows of the token embedding, tied with the output projection."""
-    d_model: int = Field(gt=0)
+    d_model: int = Field(gt=0, le=_LARGEST)
     """Width C of the residual stream."""
-    encoder_layers: int = Field(gt=0)
-    encoder_attention_heads: int = Field(gt=0)
-    encoder_ffn_dim: int = Field(gt=0)
-    decoder_layers: int = Field(gt=0)
-    decoder_attention_heads: int = Field(gt=0)
-    decoder_ffn_dim: int = Field(gt=0)
+    encoder_layers: int = Field(gt=0, le=_MOST_LAYERS)
+    encoder_attention_heads: int = Field(gt=0, le=_LARGEST)
+    encoder_ffn_dim: int = Field(gt=0, le=_LARGEST)
+    decoder_layers: int = Field(gt=0, le=_MOST_LAYERS)
+    decoder_attention_heads: int = Field(gt=0, le=_LARGEST)
+    decoder_ffn_dim: int = Field(gt=0, le=_LARGEST)
     resnet_type: Literal["resnet50", "resnet101", "resnet152", "light"] = "resnet101"
     """Stem: which ResNet."""
-    max_position_embeddings: int = Field(default=1024, gt=0)
+    max_position_embeddings: int = Field(default=1024, gt=0, le=_LARGEST)
     """Longest text in tokens; the position table has two rows more."""
-    token_bucket_size: int = Field(default=256, gt=1)
-    image_bucket_size: int = Field(default=42, gt=0)
+    token_bucket_size: int = Field(default=256, gt=1, le=_LARGEST)
+    image_bucket_size: int = Field(default=42, gt=0, le=_LARGEST_GRID)
     """Largest image grid, in patches per side."""
     attn_scale_factor: float = Field(default=2.0, gt=0)
     """Attention scale is (head_dim * attn_scale_factor) ** -0.5."""

@@ -28,8 +28,13 @@ ImageErrorCode = Literal["empty_image", "unknown_format", "corrupt_image", "too_
 MAX_SIDE = 65_535
 """Longest side in pixels that is accepted, as in JPEG. Resizing S x S holds S * side * 4 bytes in between."""
 
-DEFAULT_MAX_PIXELS = 178_956_970
-"""Most pixels a header may announce, unless the caller says otherwise; Pillow's own limit for an error."""
+DEFAULT_MAX_PIXELS = 89_478_485
+"""Most pixels a header may announce, unless the caller says otherwise; Pillow warns from here on. The worst format
+takes 16 bytes a pixel while it is decoded: 1.4 GB."""
+
+MAX_JPEG_SCANS = 100
+"""Most scans of a JPEG. Each may take a pass over all pixels, and takes no more than 14 bytes to ask for."""
+_SCAN = b"\xff\xda"
 
 # The whole list: no format that starts a program (EPS), none that this project has no tests for. The plugin is
 # taken by the first bytes and not by `Image.open`, whose limit and warnings are settings of the whole process and
@@ -41,7 +46,7 @@ _FORMATS: tuple[tuple[re.Pattern[bytes], type[ImageFile.ImageFile]], ...] = (
     (re.compile(rb"GIF8[79]a"), GifImageFile),
     (re.compile(rb"BM"), BmpImageFile),
     (re.compile(rb"II[*+]\0|MM\0[*+]"), TiffImageFile),
-    (re.compile(rb"P[1-6]\s|Pf\s"), PpmImageFile),
+    (re.compile(rb"P[4-6]\s|Pf\s"), PpmImageFile),  # P1 to P3 are text, which Pillow reads in Python, by the letter
 )
 _NAMES = ", ".join(plugin.format or "" for _, plugin in _FORMATS)
 
@@ -88,6 +93,8 @@ def decode_image(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.
     _ignore_pillow_warnings()
     try:
         _check_webp_header(data, max_pixels)
+        if plugin is JpegImageFile and (scans := data.count(_SCAN)) > MAX_JPEG_SCANS:
+            raise ImageError("corrupt_image", f"JPEG with {scans} scans; more than {MAX_JPEG_SCANS} are refused")
         with _open(plugin, data) as image:
             check_size(image.size, max_pixels)
             image.load()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
 from mue_model.checkpoint import build_model, load_weights
@@ -14,16 +12,16 @@ from mue_model.exits import CosineExit
 from mue_model.layers import Attention, AttentionKernel, attend_fused
 from mue_model.model import MueModel, parameter_shapes
 from mue_model.model_folder import ModelFacts
-from mue_model.seeded import SEEDED_NAME, seeded_array
+from mue_model.seeded import seeded_array
 
 
 def load_model(facts: ModelFacts, *, device: str = "cpu", dtype: str = "float32") -> MueModel:
     """Return the model of `facts` on `device` ("auto": CUDA where there is one)."""
-    if facts.name == SEEDED_NAME:
+    if facts.folder is None:
         shapes = parameter_shapes(facts.config)
         tensors = {name: torch.from_numpy(seeded_array(name, shape)) for name, shape in shapes.items()}
     else:
-        tensors = load_weights(Path(facts.name), facts.config)
+        tensors = load_weights(facts.folder, facts.config)
     model = build_model(facts.config, tensors).to(device=pick_device(device), dtype=getattr(torch, dtype))
     if model.device.type == "cuda":
         use_kernel(model, attend_fused)
@@ -32,8 +30,8 @@ def load_model(facts: ModelFacts, *, device: str = "cpu", dtype: str = "float32"
 
 def check_weights(facts: ModelFacts) -> None:
     """Raise `ModelFolderError` naming every tensor that does not fit; the file is mapped, not read."""
-    if facts.name != SEEDED_NAME:
-        load_weights(Path(facts.name), facts.config)
+    if facts.folder is not None:
+        load_weights(facts.folder, facts.config)
 
 
 def use_kernel(model: MueModel, kernel: AttentionKernel) -> None:

@@ -1,7 +1,8 @@
 """What a model folder says without its weights. No torch import: planning needs only this.
 
 A model folder holds config.json (OFA's names, plus `streams` and `quirks`), model.safetensors, the tokenizer's
-files, preprocessor_config.json, exits.json (presets) and MODEL_CARD.md. No code is ever taken from it.
+files, preprocessor_config.json, exits.json (presets), MODEL_CARD.md and, where its texts are not OFA's captions,
+generation_config.json. No code is ever taken from it.
 """
 
 from __future__ import annotations
@@ -9,17 +10,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mue_model.config import ConfigError, ExitConfig, ModelConfig, parse_config
+from mue_model.config import ConfigError, ExitConfig, GenerationConfig, ModelConfig, parse_config
 from mue_model.grid import STRIDE
-from mue_model.processor import Processor
+from mue_model.processor import CAPTION_PROMPT, Processor
+from mue_model.tokenizer import BOS, EOS, PAD, UNK
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 EXITS_FILE = "exits.json"
+GENERATION_FILE = "generation_config.json"
 CARD_FILE = "MODEL_CARD.md"
 
 # What this code implements; a published config that says otherwise describes another architecture.
@@ -42,6 +45,9 @@ _IMPLEMENTED: dict[str, Any] = {
     "use_ofasys": False,
 }
 
+_GENERATION = {"max_tokens": "max_new_tokens", "no_repeat_ngram": "no_repeat_ngram_size"}
+"""Our settings by the names that transformers has for them."""
+
 
 class ModelFolderError(ValueError):
     """A model folder cannot be used. The message names the file, the key or tensor, and what to do."""
@@ -57,8 +63,12 @@ class ModelFacts:
     processor: Processor
     presets: Mapping[str, ExitConfig]
     """Exit settings by name; `default` is always among them."""
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
+    """How its texts are decoded where a job does not say otherwise."""
     digest: str
     """SHA-256 of weights and configuration."""
+    folder: Path | None = None
+    """Where the weights are; None for the model that is computed instead."""
     untrained: bool = False
     """True where the texts mean nothing."""
 
@@ -69,6 +79,16 @@ class ModelFacts:
         if size // STRIDE > config.image_bucket_size:
             limit = config.image_bucket_size * STRIDE
             raise ModelFolderError(f"model '{self.name}': image size {size} is above {limit}, its largest grid")
+        for name, expected in (("bos", BOS), ("pad", PAD), ("eos", EOS), ("unk", UNK)):
+            if (found := getattr(config, f"{name}_token_id")) != expected:
+                raise ModelFolderError(
+                    f"model '{self.name}': {name}_token_id is {found}; expected {expected}, as in OFA's vocabulary"
+                )
+        if UNK in self.processor.prompt_ids():
+            raise ModelFolderError(
+                f"model '{self.name}': its vocabulary cannot write the prompt '{CAPTION_PROMPT.strip()}'; "
+                "vocab.json and merges.txt must be those that it was trained with"
+            )
 
     def exits(self, choice: str | ExitConfig) -> ExitConfig:
         """Return the preset called `choice`, or `choice` itself; raise `ConfigError` if it does not fit the model."""
@@ -105,7 +125,9 @@ def read_model_folder(path: str | Path) -> ModelFacts:
         config=config,
         processor=processor,
         presets=read_presets(folder / EXITS_FILE),
+        generation=read_generation(folder / GENERATION_FILE),
         digest=digest.hexdigest(),
+        folder=folder,
     )
 
 
@@ -146,6 +168,23 @@ def presets_document(presets: Mapping[str, ExitConfig], default: str) -> dict[st
         "default": default,
         "calibration": None,
     }
+
+
+def read_generation(path: Path) -> GenerationConfig:
+    """Read a generation_config.json; other keys of transformers' are passed over, a missing file is OFA's default."""
+    if not path.is_file():
+        return GenerationConfig()
+    document = read_json(path)
+    known = {ours: document[theirs] for ours, theirs in _GENERATION.items() if theirs in document}
+    try:
+        return parse_config(GenerationConfig, known, where=str(path))
+    except ConfigError as error:
+        raise ModelFolderError(str(error)) from error
+
+
+def generation_document(generation: GenerationConfig) -> dict[str, Any]:
+    """Return the content of a generation_config.json, by transformers' names."""
+    return {theirs: getattr(generation, ours) for ours, theirs in _GENERATION.items()}
 
 
 def read_json(path: Path) -> dict[str, Any]:

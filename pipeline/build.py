@@ -10,7 +10,7 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset, TaskPoolStrategy
 from ray.exceptions import RayError
 
-from mue_model.config import ExitConfig
+from mue_model.config import ExitConfig, GenerationConfig
 from mue_model.model_folder import ModelFacts
 from pipeline.actor import ModelActor
 from pipeline.errors import PipelineError
@@ -43,7 +43,9 @@ class SegmentFailed(PipelineError):
     """Ray gave up on a segment. The message has the cause; what was committed before stays committed."""
 
 
-def run_segment(spec: JobSpec, segment: Segment, facts: ModelFacts, exits: ExitConfig) -> None:
+def run_segment(
+    spec: JobSpec, segment: Segment, facts: ModelFacts, exits: ExitConfig, generation: GenerationConfig
+) -> None:
     """Read, answer and commit the segment's rows; returns when every one of them is committed.
 
     Raises:
@@ -57,7 +59,8 @@ def run_segment(spec: JobSpec, segment: Segment, facts: ModelFacts, exits: ExitC
         rows_per_part=spec.output.rows_per_part,
     )
     try:
-        build(spec, segment, facts, exits).write_datasink(sink, ray_remote_args={"num_cpus": WRITE_CPUS})
+        rows = build(spec, segment, facts, exits, generation)
+        rows.write_datasink(sink, ray_remote_args={"num_cpus": WRITE_CPUS})
     except RayError as error:
         advice = "what was committed is kept, and the same command goes on from there; -v shows where it happened"
         raise SegmentFailed(f"the job stopped: {_cause(error)}; {advice}") from error
@@ -69,7 +72,9 @@ def _cause(error: RayError) -> str:
     return lines[-1] if lines else type(error).__name__
 
 
-def build(spec: JobSpec, segment: Segment, facts: ModelFacts, exits: ExitConfig) -> Dataset:
+def build(
+    spec: JobSpec, segment: Segment, facts: ModelFacts, exits: ExitConfig, generation: GenerationConfig
+) -> Dataset:
     """Return the segment's rows as a lazy Dataset of `COMMIT_SCHEMA` tables."""
     _set_context()
     processor = replace(facts.processor, max_pixels=spec.inputs.max_pixels)
@@ -84,7 +89,7 @@ def build(spec: JobSpec, segment: Segment, facts: ModelFacts, exits: ExitConfig)
         compute=TaskPoolStrategy(),
         num_cpus=DECODE_CPUS,
     )
-    arguments = (facts.name, facts.digest, exits, spec.generation, spec.engine, segment.attempt)
+    arguments = (facts.name, facts.digest, exits, generation, spec.engine, segment.attempt)
     return _on_actors(decoded, spec.actors, arguments)
 
 

@@ -12,8 +12,8 @@ from pydantic import Field, field_validator, model_validator
 
 from mue_model.config import Config, EngineConfig, ExitConfig, GenerationConfig
 
-SEEDED_MODEL = "seeded"
-"""Name of the small untrained model that ships until a trained one does."""
+DEMO_MODEL = "demo"
+"""Name of the trained model that ships."""
 
 
 class FieldsConfig(Config):
@@ -60,7 +60,7 @@ class InputsConfig(Config):
     fields: FieldsConfig = FieldsConfig()
     max_member_mib: int = Field(default=256, gt=0)
     """Largest image member in MiB that is read; a larger one becomes a failed row."""
-    max_pixels: int = Field(default=178_956_970, gt=0)
+    max_pixels: int = Field(default=89_478_485, gt=0)
     """Most pixels an image's header may announce; more becomes a failed row before anything is decoded."""
 
     @field_validator("urls", mode="before")
@@ -83,6 +83,21 @@ class OutputConfig(Config):
     """Output folder: a path or an fsspec URL."""
     rows_per_part: int = Field(default=256, gt=0)
     """Fewest rows of one data file, the last ones apart. A crash loses the work on parts that were not complete."""
+
+
+class GenerationSection(Config):
+    """How text is decoded. What is left out is as the model's generation_config.json has it, else as OFA was run."""
+
+    max_tokens: int | None = Field(default=None, gt=0)
+    """Most tokens of one text, end of sequence included. Left out: the model's own, 16 where it says nothing."""
+    beams: Literal[1] = 1
+    """Beam width. Only greedy decoding (1) is available so far."""
+    no_repeat_ngram: int | None = Field(default=None, ge=0)
+    """No n-gram of this length occurs twice in a text; 0 switches the rule off. Left out: the model's own, else 3."""
+
+    def resolved(self, own: GenerationConfig) -> GenerationConfig:
+        """Return the settings in force for a model whose own ones are `own`."""
+        return own.model_copy(update=self.model_dump(exclude_none=True))
 
 
 class FiltersConfig(Config):
@@ -142,11 +157,12 @@ class JobSpec(Config):
     output: OutputConfig
     task: Literal["caption"] = "caption"
     """What is asked of each image. Only `caption` is available so far."""
-    model: str = SEEDED_MODEL
-    """Model folder (path or name). `seeded` is a small untrained model whose texts mean nothing."""
+    model: str = DEMO_MODEL
+    """Model folder, or `demo`: a small model that ships and knows the drawn scenes of 'mue corpus', nothing else.
+    `seeded` is untrained, for tests: its texts mean nothing."""
     exits: str | ExitConfig = "default"
-    """A preset of the model folder's exits.json, or thresholds of one's own."""
-    generation: GenerationConfig = GenerationConfig()
+    """A preset of the model folder's exits.json, or thresholds of one's own; those that are left out never exit."""
+    generation: GenerationSection = GenerationSection()
     engine: EngineConfig = EngineConfig()
     actors: ActorsConfig = ActorsConfig()
     filters: FiltersConfig = FiltersConfig()

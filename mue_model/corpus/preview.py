@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import io
-import textwrap
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from mue_model.corpus.row import draw_row
 from mue_model.corpus.settings import CorpusSettings, Split
 from mue_model.corpus.shards import appear
+from mue_model.picture_sheet import BLACK, Cell, picture_sheet
 
 _COLUMNS = 6
-_CELL = 256
-"""Side to which each picture is enlarged."""
 _TEXT_LINES = 4
-_FONT_SIZE = 13
-_LINE = 16
-_MARGIN = 6
 
 
 def write_preview(path: Path, settings: CorpusSettings, *, split: Split = "train", lines: int = 2) -> int:
@@ -34,19 +29,11 @@ def write_preview(path: Path, settings: CorpusSettings, *, split: Split = "train
             found.append(number)
         number += 1
     shown = [number for found in numbers.values() for number in found]
-    height = _CELL + _TEXT_LINES * _LINE + _MARGIN
-    sheet = Image.new("RGB", (_COLUMNS * (_CELL + _MARGIN) + _MARGIN, -(-len(shown) // _COLUMNS) * height), "white")
-    pen = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(_FONT_SIZE)
-    for place, number in enumerate(shown):
+    cells = []
+    for number in shown:
         row = draw_row(settings, split, number)
-        x, y = _MARGIN + place % _COLUMNS * (_CELL + _MARGIN), _MARGIN + place // _COLUMNS * height
-        with Image.open(io.BytesIO(row.jpg)) as picture:
-            sheet.paste(picture.resize((_CELL, _CELL), Image.Resampling.LANCZOS), (x, y))
-        text = f"{row.facts['level']}: {row.caption}"
-        for line, words in enumerate(textwrap.wrap(text, 38)[:_TEXT_LINES]):
-            pen.text((x, y + _CELL + line * _LINE), words, fill="black", font=font)
+        cells.append(Cell(Image.open(io.BytesIO(row.jpg)), ((f"{row.facts['level']}: {row.caption}", BLACK),)))
     buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
+    picture_sheet(cells, columns=_COLUMNS, text_lines=_TEXT_LINES).save(buffer, "PNG")
     appear(path, buffer.getvalue())
     return len(shown)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
+import io
 import os
+import random
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from PIL import Image, ImageDraw
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+SIDE = 160
 
 
 @pytest.fixture(scope="session")
@@ -23,30 +26,37 @@ def ray_local() -> Iterator[None]:
     ray.shutdown()
 
 
-@pytest.fixture(scope="session")
-def drawing(request: pytest.FixtureRequest) -> ModuleType:
-    """The demo's drawing module."""
-    path = Path(request.config.rootpath) / "demo" / "draw_shards.py"
-    spec = importlib.util.spec_from_file_location("draw_shards", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def scene(rng: random.Random) -> tuple[bytes, str]:
+    """Return a JPEG with one to three circles, and a caption that names them."""
+    background, *colours = rng.sample(["red", "green", "blue", "yellow", "purple", "black", "white"], 4)
+    image = Image.new("RGB", (SIDE, SIDE), background)
+    pen = ImageDraw.Draw(image)
+    shown = colours[: rng.randint(1, 3)]
+    for colour in shown:
+        size = rng.randint(24, 64)
+        x, y = rng.randint(0, SIDE - size), rng.randint(0, SIDE - size)
+        pen.ellipse((x, y, x + size, y + size), fill=colour)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=85)
+    return buffer.getvalue(), " and ".join(f"a {colour} circle" for colour in shown)
 
 
 @pytest.fixture(scope="session")
-def draw_shard(drawing: ModuleType) -> Callable[..., dict[str, bytes]]:
+def draw_scene() -> Callable[[random.Random], tuple[bytes, str]]:
+    """Draw one scene: a JPEG and its caption."""
+    return scene
+
+
+@pytest.fixture(scope="session")
+def draw_shard() -> Callable[..., dict[str, bytes]]:
     """Write one shard of drawn scenes; returns its images by key."""
-    import random
-
     import webdataset
 
     def draw(path: Path, rows: int, *, seed: int = 0, replaced: dict[int, bytes] | None = None) -> dict[str, bytes]:
         rng, images = random.Random(seed), {}
         with webdataset.TarWriter(str(path), mtime=0) as writer:
             for row in range(rows):
-                image, caption = drawing.draw_scene(rng)
+                image, caption = scene(rng)
                 image = (replaced or {}).get(row, image)
                 key = f"s{seed}r{row:04d}"
                 images[key] = image
@@ -54,3 +64,15 @@ def draw_shard(drawing: ModuleType) -> Callable[..., dict[str, bytes]]:
         return images
 
     return draw
+
+
+@pytest.fixture
+def with_mue(tmp_path: Path) -> dict[str, str]:
+    """An environment in which `mue` and `python` are those of this test run."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "mue").write_text(f"#!{sys.executable}\nfrom jobs.cli import main\nmain()\n")
+    (folder / "mue").chmod(0o755)
+    (folder / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (folder / "python").chmod(0o755)
+    return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "RAY_AUTH_MODE": "disabled"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from types import ModuleType
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,8 @@ from mue_model.rows import RowInput, RowResult
 from pipeline.actor import ModelActor
 from pipeline.preprocess import DecodeRows
 from pipeline.records import COMMIT_SCHEMA, RAW_SCHEMA
+
+DrawScene = Callable[[random.Random], tuple[bytes, str]]
 
 pytestmark = pytest.mark.usefixtures("ray_local")
 
@@ -37,7 +39,7 @@ class WatchedActor(ModelActor):
         return self._groups
 
 
-def decoded_table(drawing: ModuleType, call: int, rows: int) -> pa.Table:
+def decoded_table(draw_scene: DrawScene, call: int, rows: int) -> pa.Table:
     rng = random.Random(call)
     raw = [
         {
@@ -46,7 +48,7 @@ def decoded_table(drawing: ModuleType, call: int, rows: int) -> pa.Table:
             "key": str(row),
             "row_in_shard": row,
             "query": 0,
-            "image": drawing.draw_scene(rng)[0],
+            "image": draw_scene(rng)[0],
             "status": "ok",
         }
         for row in range(rows)
@@ -55,7 +57,7 @@ def decoded_table(drawing: ModuleType, call: int, rows: int) -> pa.Table:
     return DecodeRows.from_processor(model_facts("seeded").processor)(table)
 
 
-def test_one_group_holds_rows_of_two_calls_and_each_call_gets_its_own_back(drawing: ModuleType) -> None:
+def test_one_group_holds_rows_of_two_calls_and_each_call_gets_its_own_back(draw_scene: DrawScene) -> None:
     facts = model_facts("seeded")
     arguments = (
         facts.name,
@@ -66,7 +68,7 @@ def test_one_group_holds_rows_of_two_calls_and_each_call_gets_its_own_back(drawi
         "a1",
     )
     actor = ray.remote(WatchedActor).options(max_concurrency=4, num_cpus=0.5).remote(*arguments)
-    tables = [decoded_table(drawing, call, rows=6) for call in range(12)]
+    tables = [decoded_table(draw_scene, call, rows=6) for call in range(12)]
 
     answers = ray.get([actor.__call__.remote(table) for table in tables])
 
@@ -80,11 +82,11 @@ def test_one_group_holds_rows_of_two_calls_and_each_call_gets_its_own_back(drawi
     ray.kill(actor)
 
 
-def test_rows_without_an_image_pass_through_in_their_place(drawing: ModuleType) -> None:
+def test_rows_without_an_image_pass_through_in_their_place(draw_scene: DrawScene) -> None:
     facts = model_facts("seeded")
     arguments = (facts.name, facts.digest, facts.exits("exact"), GenerationConfig(), EngineConfig(threads=1), "a1")
     actor = ray.remote(ModelActor).options(num_cpus=0.5).remote(*arguments)
-    table = decoded_table(drawing, 0, rows=4)
+    table = decoded_table(draw_scene, 0, rows=4)
     failed = table.slice(1, 1).set_column(
         table.schema.get_field_index("status"), "status", pa.array(["failed"], pa.string())
     )

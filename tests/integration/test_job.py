@@ -32,6 +32,7 @@ def job(urls: str, output: Path, **settings: Any) -> JobSpec:
         output=OutputConfig(url=str(output), rows_per_part=16),
         actors=ActorsConfig(rows_per_call=8),
         engine=EngineConfig(threads=1),
+        model="seeded",
         **settings,
     )
 

@@ -28,7 +28,7 @@ def start(shards: Path, output: Path) -> subprocess.Popen[bytes]:
     program = "import sys; from jobs.cli import main; main()"
     with (output.parent / "stderr.txt").open("ab") as stderr:
         return subprocess.Popen(
-            [sys.executable, "-c", program, "run", *arguments, "--set", "engine.threads=1"],
+            [sys.executable, "-c", program, "run", *arguments, "--model", "seeded", "--set", "engine.threads=1"],
             stdout=subprocess.DEVNULL,
             stderr=stderr,
             env={**os.environ, "RAY_AUTH_MODE": "disabled"},

@@ -35,7 +35,7 @@ def test_help_has_a_purpose_and_an_example(mue: Callable[..., Result], command: 
 
 def test_options_are_explained_by_the_settings_own_docstrings(mue: Callable[..., Result]) -> None:
     text = " ".join(mue("run", "--help").stdout.split())
-    assert "`seeded` is a small untrained model whose texts mean nothing." in text
+    assert "knows the drawn scenes of 'mue corpus', nothing else" in text
     assert "relative to the current directory" in text
 
 

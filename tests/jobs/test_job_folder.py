@@ -7,6 +7,7 @@ import pytest
 
 from jobs.job_folder import last_commit, open_job, planned_model, row_total, run_facts
 from mue_model.config import ConfigError
+from mue_model.model_names import demo_digest
 from pipeline.receipts import LedgerError
 
 
@@ -43,6 +44,21 @@ def test_an_estimate_is_never_below_what_is_committed(job: Any) -> None:
 def test_the_plan_tells_the_model(job: Any) -> None:
     model = planned_model(job.plan)
     assert (model.name, model.untrained, model.encoder_layers, model.decoder_layers) == ("seeded", True, 6, 4)
+
+
+@pytest.mark.parametrize(
+    ("digest", "name", "caveat"),
+    [(None, "demo", "model 'demo' knows drawn scenes alone"), ("ab" * 32, "digest abababababababab", None)],
+)
+def test_the_model_that_ships_is_known_by_its_digest(
+    make_job: Any, digest: str | None, name: str, caveat: str | None
+) -> None:
+    plan = make_job("trained", untrained=False).plan
+    plan.fingerprint_parts["model"]["digest"] = digest or demo_digest()
+    model = planned_model(plan)
+    assert model.name == name
+    assert (model.caveat or "").startswith(caveat or "")
+    assert (model.caveat is None) == (caveat is None)
 
 
 def test_the_last_commit_is_that_of_the_newest_receipt(job: Any) -> None:

@@ -8,9 +8,17 @@ from pathlib import Path
 import pytest
 
 from jobs.planning import prepare
-from mue_model.config import ConfigError, EngineConfig, ExitConfig
+from mue_model.config import ConfigError, EngineConfig, ExitConfig, GenerationConfig
 from pipeline.plan import PlanError
-from pipeline.spec import ActorsConfig, AuditConfig, FiltersConfig, InputsConfig, JobSpec, OutputConfig
+from pipeline.spec import (
+    ActorsConfig,
+    AuditConfig,
+    FiltersConfig,
+    GenerationSection,
+    InputsConfig,
+    JobSpec,
+    OutputConfig,
+)
 
 EMPTY_TAR = bytes(1024)
 
@@ -22,7 +30,8 @@ def spec(tmp_path: Path) -> Callable[..., JobSpec]:
         (tmp_path / name).write_bytes(EMPTY_TAR)
     urls = (str(tmp_path / "{00000..00001}.tar"),)
     return lambda **settings: JobSpec(
-        inputs=InputsConfig(urls=urls), **{"output": OutputConfig(url=str(tmp_path / "out")), **settings}
+        inputs=InputsConfig(urls=urls),
+        **{"output": OutputConfig(url=str(tmp_path / "out")), "model": "seeded", **settings},
     )
 
 
@@ -61,6 +70,15 @@ def test_what_can_change_a_row_changes_the_fingerprint(
     spec: Callable[..., JobSpec], settings: dict[str, object]
 ) -> None:
     assert prepare(spec(**settings)).plan.fingerprint != prepare(spec()).plan.fingerprint
+
+
+def test_what_a_job_leaves_open_about_decoding_is_the_models_own(spec: Callable[..., JobSpec]) -> None:
+    seeded, demo = prepare(spec()), prepare(spec(model="demo"))
+    assert seeded.generation == GenerationConfig()
+    assert demo.generation == demo.facts.generation != GenerationConfig()
+    own = prepare(spec(model="demo", generation=GenerationSection(max_tokens=5)))
+    assert own.generation == demo.facts.generation.model_copy(update={"max_tokens": 5})
+    assert own.plan.fingerprint_parts["generation"] == own.generation.model_dump(mode="json")
 
 
 def test_exits_that_do_not_fit_the_model_are_refused(spec: Callable[..., JobSpec]) -> None:

@@ -31,7 +31,7 @@ def refusal(path: str | None, *overrides: str, inputs: tuple[str, ...] = (), out
 
 def test_a_command_line_alone_is_a_job() -> None:
     spec = load_spec(None, inputs=["x.tar"], output="out", overrides=[])
-    assert (spec.inputs.urls, spec.output.url, spec.model, spec.exits) == (("x.tar",), "out", "seeded", "default")
+    assert (spec.inputs.urls, spec.output.url, spec.model, spec.exits) == (("x.tar",), "out", "demo", "default")
 
 
 def test_the_command_line_wins_over_the_file(job: str) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from mue_model.config import ConfigError, ExitConfig, ModelConfig
+from mue_model.config import ConfigError, ExitConfig, GenerationConfig, ModelConfig
 from mue_model.model_folder import (
     ModelFolderError,
     config_document,
+    generation_document,
     presets_document,
     read_config,
     read_model_folder,
@@ -70,6 +71,17 @@ def test_a_folder_without_exits_has_full_depth_only(folder: Path) -> None:
     assert read_model_folder(folder).presets == {"default": ExitConfig(), "exact": ExitConfig()}
 
 
+def test_decoding_of_its_own_is_read_by_the_names_of_transformers(folder: Path) -> None:
+    assert read_model_folder(folder).generation == GenerationConfig()
+    own = GenerationConfig(max_tokens=31, no_repeat_ngram=0)
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps(generation_document(own) | {"num_beams": 5, "transformers_version": "4"}), "utf-8")
+    assert read_model_folder(folder).generation == own
+    edit(path, max_new_tokens=0)
+    with pytest.raises(ModelFolderError, match=r"generation_config\.json: max_tokens = 0"):
+        read_model_folder(folder)
+
+
 def test_exits_that_do_not_fit_the_model_are_refused(folder: Path) -> None:
     facts = read_model_folder(folder)
     with pytest.raises(ConfigError, match=r"exits = 'fast': .* has the presets default, exact, quick"):
@@ -92,6 +104,10 @@ def test_exits_that_do_not_fit_the_model_are_refused(folder: Path) -> None:
         ("config.json", {"d_model": 15}, "d_model 15 is not a multiple of encoder_attention_heads 2"),
         ("config.json", {"streams": "split"}, "streams = 'split': expected 'joint' or 'decomposed'"),
         ("config.json", {"vocab_size": 100}, "the model's vocab_size is 100"),
+        ("config.json", {"encoder_layers": 10**6}, "encoder_layers = 1000000"),
+        ("config.json", {"d_model": 4 * 10**18}, "d_model = 4000000000000000000"),
+        ("config.json", {"pad_token_id": 2}, "pad_token_id is 2; expected 1, as in OFA's vocabulary"),
+        ("config.json", {"eos_token_id": 0}, "eos_token_id is 0; expected 2"),
         ("preprocessor_config.json", {"size": {"height": 100, "width": 100}}, "100 is not a multiple of 16"),
         ("preprocessor_config.json", {"size": {"height": 96, "width": 96}}, "image size 96 is above 80"),
         ("preprocessor_config.json", {"image_std": [1, 1, 1]}, "image_std = [1, 1, 1] is not supported"),
@@ -105,6 +121,14 @@ def test_a_wrong_key_is_named(folder: Path, file: str, changes: dict[str, Any], 
     with pytest.raises((ModelFolderError, ConfigError)) as raised:
         read_model_folder(folder)
     assert said in str(raised.value)
+
+
+def test_a_vocabulary_that_cannot_write_the_prompt_is_refused(folder: Path) -> None:
+    vocab = json.loads((folder / "vocab.json").read_text("utf-8"))
+    del vocab["?"]
+    (folder / "vocab.json").write_text(json.dumps(vocab), "utf-8")
+    with pytest.raises(ModelFolderError, match="cannot write the prompt 'what does the image describe"):
+        read_model_folder(folder)
 
 
 @pytest.mark.parametrize("file", ["config.json", "model.safetensors", "vocab.json", "preprocessor_config.json"])

@@ -112,7 +112,6 @@ COLOURS = {
     "16-bit grey, PGM": (b"P5\n2 1\n65535\n\x80\x00\xff\xff", levels(128, 255)),
     "10-bit grey, PGM": (b"P5\n2 1\n1023\n\x02\x00\x03\xff", levels(128, 255)),
     "16-bit RGB": (png(1, 1, 16, 2, b"\0\xff\xff\x80\x00\x00\xff"), [(255, 128, 0)]),
-    "plain PPM": (b"P3 2 1 255\n255 0 0  0 0 255", [RED, BLUE]),
     "32-bit grey within 16 bits": (grey([0, 65_535, 32_768], np.int32), levels(0, 255, 128)),
     "32-bit grey beyond": (grey([-1_000_000, 0, 1_000_000], np.int32), levels(0, 128, 255)),
     "float within 0..1": (grey([0, 0.2, 1]), levels(0, 51, 255)),
@@ -241,6 +240,7 @@ def test_a_cut_image_is_corrupt_wherever_it_is_cut(file_format: str) -> None:
         b"<html>",
         b"\0",
         b"P7 x",
+        b"P3 2 1 255\n255 0 0  0 0 255",
     ],
 )
 def test_what_is_no_image_of_the_list_is_unknown(data: bytes) -> None:
@@ -253,6 +253,15 @@ def test_metadata_that_expands_without_end_is_refused(kind: bytes) -> None:
     start = b"key\0\1\0\0\0" if kind == b"iTXt" else b"key\0\0"
     bomb = chunk(kind, start + zlib.compress(bytes(50_000_000)))
     assert code_of(png(1, 1, 8, 0, b"\0\0", bomb)) == "corrupt_image"
+
+
+def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded() -> None:
+    """Each scan of a few bytes would take a pass over all of the pixels."""
+    scans = b"\xff\xda\x00\x08\x01\x01\x00\x00\x00\x01" * 200
+    image = encode(Image.new("RGB", (8, 8)), "JPEG")
+    with pytest.raises(ImageError, match="corrupt_image: JPEG with 201 scans"):
+        decode_image(image[:-2] + scans + image[-2:])
+    decode_image(encode(Image.new("RGB", (64, 64)), "JPEG", progressive=True))
 
 
 def test_codes_are_those_of_the_pipeline_and_errors_travel() -> None:

@@ -29,7 +29,11 @@ from mue_model.model import MueModel, parameter_shapes
 OURS = Path(__file__).resolve().parent.parent / "fixtures"
 FOLDERS = {OURS, Path(os.environ.get("MUE_FIXTURES", OURS))}
 FILES = sorted(path for folder in FOLDERS for path in folder.glob("*.npz"))
-STEMS, HEADS, INNER_PER_WIDTH = ("resnet50", "resnet101", "resnet152", "light"), (4, 2, 8, 1, 16), (2, 4, 1, 3)
+STEMS, HEADS, INNER_PER_WIDTH = (
+    ("resnet50", "resnet101", "resnet152", "light"),
+    (4, 2, 8, 1, 16, 3, 6, 12),
+    (2, 4, 1, 3),
+)
 
 
 @dataclass(frozen=True)

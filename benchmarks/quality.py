@@ -1,0 +1,183 @@
+"""What a model is worth at full depth, at constant depths and with exits: quality, layers, FLOPs and time by level.
+
+    python benchmarks/quality.py MODEL drawn/test [--images 1000] [--point 'name={image: 0.97, decoder: 0.95}']
+    python benchmarks/quality.py MODEL drawn/test --no-constant --blind
+
+Prints a table for each task and, as the last line, one JSON document. Time is that of the plain engine, every point
+twice in opposite orders, as a ratio to full depth in the same run; the faster of the two counts. The last lines say
+how much of the time at full depth stem and head take, which no exit can save.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from typing import Any
+
+import torch
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from jobs.evaluation_view import depth_facts
+from jobs.references import DEFAULT, open_references
+from jobs.row_field import RowField
+from jobs.trial import Trial, TrialScores, run_trial
+from jobs.trial_questions import Question, Questions
+from mue_model.config import EngineConfig, ExitConfig, ModelConfig
+from mue_model.loading import build_engine, load_model
+from mue_model.model_folder import ModelFacts
+from mue_model.model_names import model_facts
+
+FULL = "full depth"
+
+
+def constant_depth(config: ModelConfig, layers: int) -> ExitConfig:
+    """Every stream and token stops after this many layers: a cosine is always above -1."""
+
+    def stop(depth: int) -> tuple[float, ...]:
+        return (1.0,) * (layers - 1) + (-1.0001,) * (depth - layers + 1)
+
+    encoder, decoder = stop(config.encoder_layers), stop(config.decoder_layers)
+    return ExitConfig(image=encoder, text=encoder, joint=encoder, decoder=decoder)
+
+
+def points_of(arguments: argparse.Namespace, facts: ModelFacts) -> dict[str, ExitConfig]:
+    """Full depth first, then what else is compared."""
+    points = {FULL: ExitConfig()}
+    if arguments.constant:
+        layers = range(1, facts.config.encoder_layers)
+        points |= {f"constant {depth}": constant_depth(facts.config, depth) for depth in layers}
+    points |= {name: exits for name, exits in facts.presets.items() if name not in ("default", "exact")}
+    for text in arguments.point:
+        name, _, exits = text.partition("=")
+        points[name] = ExitConfig.model_validate(yaml.safe_load(exits))
+    return points
+
+
+def measure(
+    facts: ModelFacts, points: dict[str, ExitConfig], questions: list[Question], group_size: int
+) -> dict[str, tuple[Trial, float]]:
+    """Try every point twice, there and back again; returns the trial and the shorter time of each."""
+    found: dict[str, tuple[Trial, float]] = {}
+    references, level = open_references(DEFAULT, ()), RowField.parse("json:level", option="level")
+    for name in [*points, *reversed(points)]:
+        settings = EngineConfig(device="auto", group_size=group_size)
+        engine = build_engine(facts, points[name], facts.generation, settings)
+        engine.submit([question.row for question in questions[:group_size]]).result()
+        trial = run_trial(questions, engine, facts.config, references, by=level)
+        engine.close()
+        found[name] = (trial, min(trial.model_s, found[name][1]) if name in found else trial.model_s)
+    return found
+
+
+def quality_of(scores: TrialScores | None) -> float | None:
+    """Exact match of captions, accuracy of labels."""
+    if scores is None:
+        return None
+    if scores.captions:
+        return scores.captions.exact_match
+    return scores.labels.accuracy if scores.labels else None
+
+
+def row_of(name: str, trial: Trial, seconds: float, full_s: float) -> dict[str, Any]:
+    """Everything about one point, ready for JSON."""
+    return {
+        "point": name,
+        "rows": trial.all.rows,
+        "quality": quality_of(trial.all),
+        "cider_d": trial.all.captions.cider_d if trial.all.captions else None,
+        "by_level": {level: quality_of(scores) for level, scores in trial.groups.items()},
+        "layers": depth_facts(trial.all.depths),
+        "layers_by_level": {level: depth_facts(scores.depths) for level, scores in trial.groups.items()},
+        "flops_share": trial.all.executed_share,
+        "time_share": seconds / full_s,
+        "rows_per_s": trial.all.rows / seconds,
+    }
+
+
+def show(task: str, rows: list[dict[str, Any]]) -> None:
+    """Print one line a point: quality, by level, layers, FLOPs, time."""
+    levels = list(rows[0]["by_level"])
+    table = Table(title=f"{task}, {rows[0]['rows']:,} rows", box=None, title_justify="left")
+    heads = ["", "quality", *(f"level {level}" for level in levels), "image", "text", "decoder", "FLOPs", "time"]
+    for head in heads:
+        table.add_column(head, justify="right" if head else "left")
+    for row in rows:
+        quality = [row["quality"], *row["by_level"].values()]
+        shares = [row["flops_share"], row["time_share"]]
+        layers = [f"{mean:.2f}" for mean in row["layers"].values()]
+        table.add_row(row["point"], *map(percent, quality), *layers, *map(percent, shares))
+    Console(width=150).print(table)
+    depths = Table(title=f"mean layers by level (image / decoder), {task}", box=None, title_justify="left")
+    for head in ["", *(f"level {level}" for level in levels)]:
+        depths.add_column(head, justify="right" if head else "left")
+    for row in rows:
+        if not row["point"].startswith(("constant", FULL)):
+            cells = [f"{own['image']:.2f} / {own['decoder']:.2f}" for own in row["layers_by_level"].values()]
+            depths.add_row(row["point"], *cells)
+    if depths.row_count:
+        Console(width=150).print(depths)
+
+
+def percent(share: float | None) -> str:
+    """A share in words."""
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+@torch.inference_mode()
+def fixed_share(facts: ModelFacts, questions: list[Question], full_s: float, steps: int, group_size: int) -> float:
+    """Time of stem and head over all rows, as a share of the time at full depth."""
+    model = load_model(facts, device="auto")
+    pixels = torch.stack([torch.tensor(question.row.pixels) for question in questions[:group_size]])
+    images, state = model.normalise(pixels), torch.zeros(group_size, 1, facts.config.d_model, device=model.device)
+
+    def seconds(run: Any) -> float:
+        run()
+        began = time.perf_counter()
+        for _ in range(10):
+            run()
+        return (time.perf_counter() - began) / 10
+
+    groups = len(questions) / group_size
+    stem = seconds(lambda: model.encoder.embed_image(images)) * groups
+    return (stem + seconds(lambda: model.logits(state)) * groups * steps / len(questions)) / full_s
+
+
+def main() -> None:
+    """Ask both tasks at every point."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("shards", nargs="+")
+    parser.add_argument("--images", type=int, default=1000, help="of captions")
+    parser.add_argument("--entailment-images", type=int, default=300, help="each has six hypotheses in a drawn corpus")
+    parser.add_argument("--group-size", type=int, default=32)
+    parser.add_argument("--tasks", nargs="+", default=["caption", "entailment"])
+    parser.add_argument("--point", action="append", default=[], help="name={image: 0.97, ...}; repeatable")
+    parser.add_argument("--no-constant", dest="constant", action="store_false")
+    parser.add_argument("--blind", action="store_true", help="grey pictures, entailment alone")
+    arguments = parser.parse_args()
+    facts = model_facts(arguments.model)
+    points = {FULL: ExitConfig()} if arguments.blind else points_of(arguments, facts)
+    limits = {"caption": arguments.images, "entailment": arguments.entailment_images}
+    document: dict[str, Any] = {"model": facts.digest, "images": limits, "group_size": arguments.group_size}
+    for task in ["entailment"] if arguments.blind else arguments.tasks:
+        asked = Questions(arguments.shards, facts.processor, task, limit=limits[task], blind=arguments.blind)
+        questions = list(asked)
+        measured = measure(facts, points, questions, arguments.group_size)
+        full, full_s = measured[FULL]
+        document[task] = [row_of(name, trial, seconds, full_s) for name, (trial, seconds) in measured.items()]
+        show(task, document[task])
+        if full.all.labels:
+            document["confusion"] = full.all.labels.confusion
+            print(f"confusion at full depth, by gold label: {json.dumps(full.all.labels.confusion)}")
+        if task == "caption":
+            steps = full.all.depths.counts["decoder_layers_run"]
+            document["stem_and_head_share"] = fixed_share(facts, questions, full_s, steps, arguments.group_size)
+            print(f"stem and head: {percent(document['stem_and_head_share'])} of the time at full depth")
+    print(json.dumps(document))
+
+
+if __name__ == "__main__":
+    main()

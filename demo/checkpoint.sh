@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Makes the model that ships: draw its corpus, train it, put it into the package with its presets and figures.
+# Usage: demo/checkpoint.sh FOLDER. Resumable: the same command goes on where it stopped.
+#
+# Two runs: the first learns to see, mostly from captions, at a high rate. The second weighs hypotheses more, which
+# come to nothing before the model can name what it sees, asks nothing of early layers on hard rows, and brings the rate
+# down.
+set -euo pipefail
+folder=${1:?folder for corpus and runs}
+python=${PYTHON:-python}
+mue=${MUE:-mue}
+here=$(dirname "$0")
+often=(--set training.precision=bfloat16 --set training.validation_rows=500)
+
+"$mue" corpus "$folder/drawn" --rows 100000 --val 1000 --test 2000
+"$mue" train "$folder/drawn" --output "$folder/first" --recipe drawn --steps 9000 --set training.stop_after=4015 \
+  "${often[@]}" --set training.validate_every=1000
+"$mue" train "$folder/drawn" --init "$folder/first/model" --output "$folder/second" --recipe drawn --steps 3400 \
+  --set recipe.depth_by_level=true --set recipe.curriculum=0.2 --set recipe.warmup_steps=100 \
+  --set recipe.learning_rate=0.0004 --set recipe.batch_rows=48 --set recipe.freeze_batch_norm=false \
+  --set recipe.entailment_share=0.5 "${often[@]}" --set training.validate_every=850
+"$python" "$here/ship.py" "$folder/first" "$folder/second" "$folder/drawn"
