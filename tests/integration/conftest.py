@@ -71,7 +71,8 @@ def with_mue(tmp_path: Path) -> dict[str, str]:
     """An environment in which `mue` and `python` are those of this test run."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    (folder / "mue").write_text(f"#!{sys.executable}\nfrom jobs.cli import main\nmain()\n")
+    guarded = 'if __name__ == "__main__":  # spawned processes import the script\n    main()\n'
+    (folder / "mue").write_text(f"#!{sys.executable}\nfrom jobs.cli import main\n{guarded}")
     (folder / "mue").chmod(0o755)
     (folder / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     (folder / "python").chmod(0o755)

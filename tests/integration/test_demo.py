@@ -18,7 +18,7 @@ def test_the_demo_shows_captions_beside_references(
         ["bash", str(script), "out"], cwd=tmp_path, env=with_mue, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "failed rows: 2, bad shards: 0" in done.stdout, "the images that were broken on purpose"
+    assert "failed rows: 2, bad shards: 0" in done.stderr, "the images that were broken on purpose"
     lines = re.findall(r"^([1-5]) +\S.* ([=x]) +\S", done.stdout, re.M)
     assert {level for level, _ in lines} == set("12345")
     right = {mark for level, mark in lines if level == "1"}
