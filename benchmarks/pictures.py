@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jobs.references import DEFAULT, open_references
+from jobs.references import DEFAULT, field_references
 from jobs.trial_questions import Question, Questions
 from mue_model.config import EngineConfig
 from mue_model.loading import build_engine
@@ -43,7 +43,7 @@ def answers(facts: ModelFacts, preset: str, questions: list[Question]) -> list[R
 
 def document_of(questions: list[Question], full: list[RowResult], early: list[RowResult]) -> list[dict[str, Any]]:
     """Everything that is shown."""
-    references, shown = open_references(DEFAULT, ()), []
+    references, shown = field_references(DEFAULT), []
     for question, exact, fast in zip(questions, full, early, strict=True):
         texts = references.of(question.row.uid, question.key, question.members)
         assert fast.trace is not None

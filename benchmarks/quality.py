@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.evaluation_view import depth_facts
-from jobs.references import DEFAULT, open_references
+from jobs.references import DEFAULT, field_references
 from jobs.row_field import RowField
 from jobs.trial import Trial, TrialScores, run_trial
 from jobs.trial_questions import Question, Questions
@@ -61,7 +61,7 @@ def measure(
 ) -> dict[str, tuple[Trial, float]]:
     """Try every point twice, there and back again; returns the trial and the shorter time of each."""
     found: dict[str, tuple[Trial, float]] = {}
-    references, level = open_references(DEFAULT, ()), RowField.parse("json:level", option="level")
+    references, level = field_references(DEFAULT), RowField.parse("json:level", option="level")
     for name in [*points, *reversed(points)]:
         settings = EngineConfig(device="auto", group_size=group_size)
         engine = build_engine(facts, points[name], facts.generation, settings)

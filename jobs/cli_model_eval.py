@@ -8,7 +8,7 @@ import typer
 
 from jobs.cli_options import Exits, Overrides, overrides_of
 from jobs.export import write_lines
-from jobs.references import DEFAULT, open_references
+from jobs.references import DEFAULT, field_references
 from jobs.row_field import RowField
 from jobs.spec import load_spec
 from jobs.terminal import Terminal
@@ -30,7 +30,10 @@ def eval_(
         typer.Option("--by", metavar="FIELD", help="Scores and layers also by the values of a field: json:level."),
     ] = None,
     references: Annotated[
-        str, typer.Option("--references", "-r", metavar="FIELD or FILE", help="Of captions; as for 'mue eval'.")
+        str,
+        typer.Option(
+            "--references", "-r", metavar="FIELD", help="Of captions, in the row's members; as for 'mue eval'."
+        ),
     ] = DEFAULT,
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="IMAGES", min=1, help="Ask about the first images only.")
@@ -68,7 +71,7 @@ def eval_(
         questions,
         engine,
         facts.config,
-        open_references(references, ()),
+        field_references(references),
         by=field,
         progress=lambda rows: terminal.note(f"{rows:,} answered"),
     )

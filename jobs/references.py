@@ -50,8 +50,12 @@ def open_references(text: str, repeated_keys: Collection[str]) -> References:
         return FileReferences(text, repeated_keys)
     if text.endswith((".json", ".csv", ".tsv", ".parquet", ".txt")):
         raise ConfigError(f"--references '{text}': a file of references is JSON Lines named *.jsonl: {_EXAMPLE}")
-    fields = [part.strip() for part in text.split(";")]
-    return FieldReferences([RowField.parse(field, option="--references") for field in fields])
+    return field_references(text)
+
+
+def field_references(text: str) -> FieldReferences:
+    """Return the references at fields of the row, as in `json:captions;txt`."""
+    return FieldReferences([RowField.parse(part.strip(), option="--references") for part in text.split(";")])
 
 
 class FieldReferences:

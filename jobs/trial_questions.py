@@ -14,8 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mue_model.config import ConfigError
-from mue_model.entailment import entailment_candidates, entailment_prompt_ids
-from mue_model.metrics.entailment import LABELS
+from mue_model.entailment import entailment_candidates, entailment_prompt_ids, hypotheses_of
 from mue_model.processor import Processor
 from mue_model.rows import RowInput
 from pipeline.plan import plan_shards
@@ -104,14 +103,9 @@ class Questions:
             yield Question(row=asked, key=row["key"], members=members, label=label)
 
 
-def _hypotheses(uid: str, members: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _hypotheses(uid: str, members: dict[str, Any]) -> list[tuple[str, str]]:
     facts = members.get("json")
-    found = facts.get("ve", []) if isinstance(facts, dict) else []
-    for pair in found if isinstance(found, list) else [found]:
-        hypothesis, label = (pair.get("hypothesis"), pair.get("label")) if isinstance(pair, dict) else (None, None)
-        if not isinstance(hypothesis, str) or label not in LABELS:
-            raise ConfigError(
-                f"row {uid}: {pair!r} in 've' of its JSON is no hypothesis; expected "
-                f'{{"hypothesis": "...", "label": "{"|".join(LABELS)}"}}'
-            )
-        yield hypothesis, label
+    try:
+        return list(hypotheses_of(facts.get("ve", []) if isinstance(facts, dict) else []))
+    except ValueError as error:
+        raise ConfigError(f"row {uid}: {error}") from error

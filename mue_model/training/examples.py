@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from mue_model.config import GenerationConfig
-from mue_model.entailment import entailment_candidates, entailment_prompt_ids
+from mue_model.entailment import entailment_candidates, entailment_prompt_ids, hypotheses_of
 from mue_model.processor import Processor
-from mue_model.prompts import ENTAILMENT_ANSWERS
 from mue_model.tokenizer import Tokenizer
 from mue_model.training.settings import TrainingError
 from mue_model.training.shards import Members, rows_of, shards_of
@@ -109,7 +108,7 @@ def _example(members: Members, processor: Processor) -> Example:
     return Example(
         pixels=processor.pixels(images[0]),
         captions=tuple(_captions(facts.get("captions", facts.get("references")))),
-        hypotheses=tuple(_hypotheses(facts.get("ve", []))),
+        hypotheses=tuple(hypotheses_of(facts.get("ve", []))),
         level=level,
     )
 
@@ -121,18 +120,6 @@ def _captions(found: Any) -> Iterable[str]:
         if not isinstance(caption, str) or not caption.strip():
             raise ValueError(f"caption {caption!r} is no text")
         yield caption
-
-
-def _hypotheses(found: Any) -> Iterable[tuple[str, str]]:
-    if not isinstance(found, list):
-        raise ValueError("'ve' is no list")
-    for pair in found:
-        hypothesis, label = (pair.get("hypothesis"), pair.get("label")) if isinstance(pair, dict) else (None, None)
-        if not isinstance(hypothesis, str) or not hypothesis.strip():
-            raise ValueError(f"ve {pair!r} has no hypothesis")
-        if label not in ENTAILMENT_ANSWERS:
-            raise ValueError(f"label {label!r} of '{hypothesis}'; expected {', '.join(ENTAILMENT_ANSWERS)}")
-        yield hypothesis, label
 
 
 def _check_lengths(example: Example, tokenizer: Tokenizer, longest: int | None) -> None:
