@@ -34,7 +34,8 @@ takes 16 bytes a pixel while it is decoded: 1.4 GB."""
 
 MAX_JPEG_SCANS = 100
 """Most scans of a JPEG. Each may take a pass over all pixels, and takes no more than 14 bytes to ask for."""
-_SCAN = b"\xff\xda"
+_SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
+"""A scan's marker, length and number of components, which must agree; two bytes alone occur in any appended video."""
 
 # The whole list: no format that starts a program (EPS), none that this project has no tests for. The plugin is
 # taken by the first bytes and not by `Image.open`, whose limit and warnings are settings of the whole process and
@@ -93,7 +94,7 @@ def decode_image(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.
     _ignore_pillow_warnings()
     try:
         _check_webp_header(data, max_pixels)
-        if plugin is JpegImageFile and (scans := data.count(_SCAN)) > MAX_JPEG_SCANS:
+        if plugin is JpegImageFile and (scans := len(_SCAN.findall(data))) > MAX_JPEG_SCANS:
             raise ImageError("corrupt_image", f"JPEG with {scans} scans; more than {MAX_JPEG_SCANS} are refused")
         with _open(plugin, data) as image:
             check_size(image.size, max_pixels)

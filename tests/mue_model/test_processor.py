@@ -262,6 +262,7 @@ def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded() -> None:
     with pytest.raises(ImageError, match="corrupt_image: JPEG with 201 scans"):
         decode_image(image[:-2] + scans + image[-2:])
     decode_image(encode(Image.new("RGB", (64, 64)), "JPEG", progressive=True))
+    decode_image(image + b"a video behind the picture \xff\xda" * 200)
 
 
 def test_codes_are_those_of_the_pipeline_and_errors_travel() -> None:
