@@ -110,7 +110,7 @@ def decode_batch(model: MueModel, encoded: EncodedBatch, target_ids: Tensor) -> 
         module = model.decoder_layer(layer)
         bias = self_bias + decoder.token_relative_bias(layer, 0, length)
         cross = module.cross_keys_values(encoded.memory)
-        state = module(state, module.self_keys_values(state), bias, cross, cross_bias)
+        state = module(state, *module.over(module.self_keys_values(state), bias, cross, cross_bias))
         states.append(state)
     return states
 

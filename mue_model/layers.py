@@ -16,6 +16,9 @@ KeysValues = tuple[Tensor, Tensor]
 """Keys and values, each [G, H, T, D]."""
 
 
+Attend = Callable[[Tensor], Tensor]
+"""Lets scaled queries [G, H, Q, D] attend to keys and values that it knows; returns [G, H, Q, D]."""
+
 AttentionKernel = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """What computes softmax attention: `attend` or `attend_fused`."""
 
@@ -56,10 +59,14 @@ class Attention(nn.Module):
         """Project `x` [G, T, C] to keys and values, each [G, H, T, D]."""
         return self._split(self.k_proj(x)), self._split(self.v_proj(x))
 
-    def forward(self, x: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
-        """Let `x` [G, Q, C] attend to `keys` and `values` [G, H, K, D]; returns [G, Q, C]."""
-        queries = self._split(self.q_proj(x)) * self.scale
-        heads = self.kernel(queries, keys, values, bias)
+    def over(self, keys_values: KeysValues, bias: Tensor) -> Attend:
+        """Return what attends to keys and values [G, H, K, D]; `bias` broadcasts to [G, H, Q, K]."""
+        keys, values = keys_values
+        return lambda queries: self.kernel(queries, keys, values, bias)
+
+    def forward(self, x: Tensor, attend: Attend) -> Tensor:
+        """Let `x` [G, Q, C] attend; returns [G, Q, C]."""
+        heads = attend(self._split(self.q_proj(x)) * self.scale)
         gained = heads.transpose(1, 2) * self.c_attn[:, None]
         return self.out_proj(gained.flatten(2))
 
@@ -91,8 +98,8 @@ class EncoderLayer(FeedForward):
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
         """`x` [G, T, C]; `bias` broadcasts to [G, H, T, T]; returns [G, T, C]."""
         normed = self.self_attn_layer_norm(x)
-        keys, values = self.self_attn.keys_values(normed)
-        x = x + self.self_attn_mid_layer_norm(self.self_attn(normed, keys, values, bias))
+        attend = self.self_attn.over(self.self_attn.keys_values(normed), bias)
+        x = x + self.self_attn_mid_layer_norm(self.self_attn(normed, attend))
         return x + self.feed_forward(x)
 
 
@@ -119,15 +126,14 @@ class DecoderLayer(FeedForward):
         """Keys and values [G, H, M, D] of the encoder's `memory` [G, M, C]."""
         return self.cross_attn.keys_values(memory)
 
-    def forward(
-        self,
-        x: Tensor,
-        self_kv: KeysValues,
-        self_bias: Tensor,
-        cross_kv: KeysValues,
-        cross_bias: Tensor,
-    ) -> Tensor:
-        """`x` [G, T, C], whose own keys and values are in `self_kv`; biases broadcast to [G, H, T, K]."""
-        x = x + self.self_attn_mid_layer_norm(self.self_attn(self.self_attn_layer_norm(x), *self_kv, self_bias))
-        x = x + self.cross_attn_mid_layer_norm(self.cross_attn(self.cross_attn_layer_norm(x), *cross_kv, cross_bias))
+    def over(
+        self, self_kv: KeysValues, self_bias: Tensor, cross_kv: KeysValues, cross_bias: Tensor
+    ) -> tuple[Attend, Attend]:
+        """Return what `forward` attends by, over keys and values as tensors; biases broadcast to [G, H, T, K]."""
+        return self.self_attn.over(self_kv, self_bias), self.cross_attn.over(cross_kv, cross_bias)
+
+    def forward(self, x: Tensor, self_attend: Attend, cross_attend: Attend) -> Tensor:
+        """`x` [G, T, C], whose own keys and values are among those of `self_attend`."""
+        x = x + self.self_attn_mid_layer_norm(self.self_attn(self.self_attn_layer_norm(x), self_attend))
+        x = x + self.cross_attn_mid_layer_norm(self.cross_attn(self.cross_attn_layer_norm(x), cross_attend))
         return x + self.feed_forward(x)

@@ -164,7 +164,8 @@ class RowDecoder:
         cache.append(module.self_keys_values(state))
         bias = self_bias + self.model.decoder.token_relative_bias(layer, step, step + 1)
         # With holes, as published: the keys that remain get the biases of the most recent positions.
-        return module(state, cache.self_kv(), bias[..., step + 1 - cache.length :], cache.cross, cross_bias)
+        over = module.over(cache.self_kv(), bias[..., step + 1 - cache.length :], cache.cross, cross_bias)
+        return module(state, *over)
 
     def _position_biases(self, step: int) -> tuple[Tensor, Tensor]:
         """Absolute self-attention bias [H, 1, step + 1] and cross-attention bias [H, 1, M] of one step."""
@@ -228,7 +229,8 @@ def decode_sequence(
         bias = self_bias + decoder.token_relative_bias(layer, 0, length) + causal
         cross_keys, cross_values = module.cross_keys_values(encoded.memory)
         cross = (cross_keys.expand(count, -1, -1, -1), cross_values.expand(count, -1, -1, -1))
-        before, state = state, module(state, module.self_keys_values(state), bias, cross, cross_bias)
+        over = module.over(module.self_keys_values(state), bias, cross, cross_bias)
+        before, state = state, module(state, *over)
         states.append(state)
         if layer + 1 == model.config.decoder_layers or not policy.may_exit("decoder", layer, 0):
             continue

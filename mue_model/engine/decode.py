@@ -139,13 +139,13 @@ class BatchDecoder:
         longest = int(lengths.max())
         everyone = len(running) == len(self.rows)
         chosen = slice(None) if everyone else rows
-        return module(
-            state,
+        over = module.over(
             (store.self_keys[chosen, :, :longest], store.self_values[chosen, :, :longest]),
             self._self_bias(layer, step, lengths),
             (store.cross_keys[chosen], store.cross_values[chosen]),
             self.tables.cross_attention[:, step : step + 1],
         )
+        return module(state, *over)
 
     def _self_bias(self, layer: int, step: int, lengths: np.ndarray) -> Tensor:
         """Bias [H, 1, K] or [G, H, 1, K]: the keys a row has get the biases of its most recent positions."""

@@ -84,7 +84,8 @@ def _run_layer(model: MueModel, layer: int, state: Tensor, memory: Tensor, table
     keys, values = module.cross_keys_values(memory)
     cross = (keys.repeat_interleave(count, dim=0), values.repeat_interleave(count, dim=0))
     bias = tables.self_attention[layer][:, :length, :length] + causal
-    after = module(flat, module.self_keys_values(flat), bias, cross, tables.cross_attention[:, :length])
+    over = module.over(module.self_keys_values(flat), bias, cross, tables.cross_attention[:, :length])
+    after = module(flat, *over)
     return after.view(rows, count, length, -1)
 
 

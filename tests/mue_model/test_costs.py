@@ -105,7 +105,7 @@ def test_every_region_alone(small_model: Any, counted: Any) -> None:
         def run() -> None:
             new = layer.self_keys_values(state(1))
             pair = tuple(torch.cat(pieces, dim=2) for pieces in zip(own, new, strict=True)) if own else new
-            layer(state(1), pair, torch.zeros(1), cross, torch.zeros(1))
+            layer(state(1), *layer.over(pair, torch.zeros(1), cross, torch.zeros(1)))
 
         return seen(run)
 

@@ -52,7 +52,7 @@ def test_attention_is_what_a_loop_computes() -> None:
             )
             joined[query, part] = attention.c_attn[head] * (logits.softmax(0) @ v[:, part])
     expected = joined @ attention.out_proj.weight.T + attention.out_proj.bias
-    torch.testing.assert_close(attention(x, *attention.keys_values(x), bias)[0], expected)
+    torch.testing.assert_close(attention(x, attention.over(attention.keys_values(x), bias))[0], expected)
 
 
 @pytest.fixture
@@ -93,10 +93,9 @@ def test_a_decoder_layer_step_by_step_is_the_causal_pass() -> None:
     x, bias, cross_bias = random(2, 5, WIDTH), random(HEADS, 5, 5), random(HEADS, 5, 3)
     cross = layer.cross_keys_values(random(2, 3, WIDTH))
     causal = bias + torch.full((5, 5), -math.inf, dtype=torch.float64).triu(1)
-    whole = layer(x, layer.self_keys_values(x), causal, cross, cross_bias)
+    whole = layer(x, *layer.over(layer.self_keys_values(x), causal, cross, cross_bias))
     for step in range(5):
         seen = layer.self_keys_values(x[:, : step + 1])
-        state = layer(
-            x[:, step : step + 1], seen, bias[:, step : step + 1, : step + 1], cross, cross_bias[:, step : step + 1]
-        )
+        over = layer.over(seen, bias[:, step : step + 1, : step + 1], cross, cross_bias[:, step : step + 1])
+        state = layer(x[:, step : step + 1], *over)
         torch.testing.assert_close(state[:, 0], whole[:, step])

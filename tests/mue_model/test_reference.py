@@ -59,7 +59,8 @@ def decode_densely(model: MueModel, encoded: EncodedRow, ids: list[int], depths:
             seen = torch.cat([earlier[min(layer, len(earlier) - 1)] for earlier in entering], dim=1)
             bias = absolute + decoder.token_relative_bias(layer, step, step + 1)
             cross = module.cross_keys_values(encoded.memory)
-            states.append(module(states[-1], module.self_keys_values(seen), bias, cross, cross_bias))
+            over = module.over(module.self_keys_values(seen), bias, cross, cross_bias)
+            states.append(module(states[-1], *over))
         exits.append(states[-1])
     return exits
 
