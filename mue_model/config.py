@@ -163,16 +163,27 @@ class GenerationConfig(Config):
             raise ConfigError(f"generation.max_tokens = {self.max_tokens}: the model has positions for {limit} tokens")
 
 
-BatchPolicy = Literal["compact", "wait_all"]
+BatchPolicy = Literal["compact", "wait_all", "mask"]
+EnginePolicy = Literal["regroup", "compact", "wait_all", "mask"]
+AttentionBackend = Literal["auto", "numba", "gathered"]
 
 
 class EngineConfig(Config):
     """How rows are batched. Must not change any row's result."""
 
+    policy: EnginePolicy = "regroup"
+    """`regroup` lets rows that are equally deep share groups, whatever batch they came in. The others run a batch from
+    beginning to end: `compact` drops exited rows from it at once; `wait_all` goes on until its last row exits; `mask`
+    computes every layer for every row."""
     group_size: int = Field(default=32, gt=0)
-    """Most rows of one batch."""
-    policy: BatchPolicy = "compact"
-    """`compact` drops exited rows from the batch at once; `wait_all` runs the batch until its last row exits."""
+    """Most rows of one batch; of `regroup`, most tokens that pass a decoder layer or the head together."""
+    image_group_size: int = Field(default=16, gt=0)
+    """Most images that pass the stem or an encoder layer together (`regroup`)."""
+    rows_in_flight: int | None = Field(default=None, gt=0)
+    """Most rows in the decoder at a time (`regroup`); left out: enough that some layer always has a full group."""
+    attention: AttentionBackend = "auto"
+    """How decoder tokens attend (`regroup`): `numba` reads keys and values in place on a CPU, `gathered` copies them;
+    auto takes what is fastest here."""
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """torch device: cpu, cuda, cuda:1, or auto, which takes CUDA where there is one."""
     dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"

@@ -174,6 +174,17 @@ def all_position_flops(config: ModelConfig, memory: int, tokens: int) -> int:
     return tokens * 6 * config.d_model**2 + 2 * tokens * (tokens + memory) * config.d_model
 
 
+def stream_table_flops(config: ModelConfig, tokens: int, steps: int) -> int:
+    """Return the FLOPs of one stream's position tables: encoder bias, and cross bias for texts of `steps` tokens."""
+    cross = 2 * steps * config.d_model**2 + 2 * steps * tokens * config.d_model
+    return block_position_flops(config, tokens) + memory_position_flops(config, tokens) + cross
+
+
+def own_table_flops(config: ModelConfig, steps: int) -> int:
+    """Return the FLOPs of the decoder's self-attention position table for texts of `steps` tokens."""
+    return 4 * steps * config.d_model**2 + 2 * steps * steps * config.d_model
+
+
 def check_flops(config: ModelConfig, trace: ExitTrace) -> int:
     """Return the analytic cost of the similarity checks of a row."""
     patches = trace.grid[0] * trace.grid[1]

@@ -38,6 +38,30 @@ class ExitPolicy(Protocol):
         ...
 
 
+def decide_at(
+    policy: ExitPolicy,
+    stage: Stage,
+    layer: int,
+    steps: Sequence[int],
+    uids: Sequence[str],
+    before: Tensor,
+    after: Tensor,
+) -> Tensor:
+    """Return what `policy` decides for rows that are at different `steps`: bool [G].
+
+    Asks its method of this name, if it has one; else once for the rows of each step.
+    """
+    own = getattr(policy, "decide_at", None)
+    if own is not None:
+        decided: Tensor = own(stage, layer, steps, uids, before, after)
+        return decided
+    leaves = torch.zeros(len(uids), dtype=torch.bool, device=after.device)
+    for step in sorted(set(steps)):
+        rows = [row for row, own_step in enumerate(steps) if own_step == step]
+        leaves[rows] = policy.decide(stage, layer, step, [uids[row] for row in rows], before[rows], after[rows])
+    return leaves
+
+
 class NeverExit:
     """Full depth for every row."""
 
@@ -142,6 +166,15 @@ class CosineExit:
         """Return where the similarity strictly exceeds the threshold."""
         return row_similarity(before, after) > self.threshold(stage, layer, step)
 
+    def decide_at(
+        self, stage: Stage, layer: int, steps: Sequence[int], uids: Sequence[str], before: Tensor, after: Tensor
+    ) -> Tensor:
+        """Return the same for rows at different steps."""
+        if isinstance(self._schedule, ConstantSchedule):
+            return self.decide(stage, layer, 0, uids, before, after)
+        similarity = row_similarity(before, after)
+        return similarity > similarity.new_tensor([self.threshold(stage, layer, step) for step in steps])
+
 
 @dataclass(frozen=True)
 class Depths:
@@ -172,5 +205,11 @@ class ScriptedExit:
 
     def decide(self, stage: Stage, layer: int, step: int, uids: Sequence[str], before: Tensor, after: Tensor) -> Tensor:
         """Return where the script says that this layer is the last."""
-        leaves = [layer + 1 >= self._layers_run(uid, stage, step) for uid in uids]
+        return self.decide_at(stage, layer, [step] * len(uids), uids, before, after)
+
+    def decide_at(
+        self, stage: Stage, layer: int, steps: Sequence[int], uids: Sequence[str], before: Tensor, after: Tensor
+    ) -> Tensor:
+        """Return the same for rows at different steps."""
+        leaves = [layer + 1 >= self._layers_run(uid, stage, step) for uid, step in zip(uids, steps, strict=True)]
         return torch.tensor(leaves, device=after.device)

@@ -6,7 +6,7 @@ attention under a block-diagonal mask, and so are run as two streams, each of wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -49,6 +49,18 @@ def encode_batch(model: MueModel, images: Tensor | None, ids: Tensor) -> Encoded
 def encode_images(model: MueModel, images: Tensor) -> EncodedBatch:
     """Encode the image stream alone, [N, 3, H, W]: what decomposed rows with the same image have in common."""
     return _encode(model, *_image(model, images), grid_of(*images.shape[-2:]))
+
+
+def repeat_rows(encoded: EncodedBatch, times: int) -> EncodedBatch:
+    """Return every row so many times, side by side."""
+    if times == 1:
+        return encoded
+    return replace(
+        encoded,
+        states=[state.repeat_interleave(times, 0) for state in encoded.states],
+        memory=encoded.memory.repeat_interleave(times, 0),
+        padding=encoded.padding.repeat_interleave(times, 0),
+    )
 
 
 def join_streams(image: EncodedBatch, text: EncodedBatch) -> EncodedBatch:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import torch
 
 from mue_model.checkpoint import build_model, load_weights
-from mue_model.config import ConfigError, EngineConfig, ExitConfig, GenerationConfig
+from mue_model.config import ConfigError, EngineConfig, ExitConfig, GenerationConfig, KvPolicy
 from mue_model.engine.batch import BatchRunner
+from mue_model.engine.batches import Batches
+from mue_model.engine.dense import DenseRunner
 from mue_model.engine.engine import Engine
-from mue_model.exits import CosineExit
+from mue_model.engine.runner import Runner
+from mue_model.exits import CosineExit, ExitPolicy
 from mue_model.layers import Attention, AttentionKernel, attend_fused
 from mue_model.model import MueModel, parameter_shapes
 from mue_model.model_folder import ModelFacts
@@ -64,6 +67,15 @@ def build_engine(facts: ModelFacts, exits: ExitConfig, generation: GenerationCon
     generation.check_fits(facts.config)
     model = load_model(facts, device=config.device, dtype=config.dtype)
     policy = CosineExit.from_config(exits, facts.config, generation.max_tokens)
-    runner = BatchRunner(model, policy, generation, exits.kv_policy, config.policy)
+    runner = make_runner(model, policy, generation, exits.kv_policy, config)
     tokenizer = facts.processor.tokenizer
-    return Engine(runner, config, lambda tokens: tokenizer.decode(tokens).strip())
+    return Engine(runner, lambda tokens: tokenizer.decode(tokens).strip())
+
+
+def make_runner(
+    model: MueModel, policy: ExitPolicy, generation: GenerationConfig, kv_policy: KvPolicy, config: EngineConfig
+) -> Runner:
+    """Return what batches rows as `config` says."""
+    if config.policy == "regroup":
+        return DenseRunner(model, policy, generation, kv_policy, config)
+    return Batches(BatchRunner(model, policy, generation, kv_policy, config.policy), config.group_size)

@@ -33,6 +33,8 @@ class RowInput:
     task: str = "caption"
     candidates: tuple[Candidate, ...] = ()
     """Answers to choose from; none means that text is generated."""
+    image_key: str = ""
+    """Rows with the same key, unless it is empty, have the same pixels: the engine may encode them once."""
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
@@ -81,6 +83,24 @@ class RowError:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Reused:
+    """FLOPs of a row that were not executed because another row's result was shared, by what was shared."""
+
+    tables: int = 0
+    """Position tables: constants of a grid, a prompt length and a step."""
+    text: int = 0
+    """The text stream of a prompt."""
+    image: int = 0
+    """Stem and image stream of an image with several rows."""
+    cross_kv: int = 0
+    """Cross-attention keys and values of a shared stream."""
+
+    def total(self) -> int:
+        """Return the sum of all."""
+        return self.tables + self.text + self.image + self.cross_kv
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RowResult:
     """The answer to one row: text or label, tokens, why it ended, and what was executed."""
 
@@ -96,11 +116,13 @@ class RowResult:
     error: RowError | None = None
     flops_reused: int = 0
     """FLOPs of the row that were not executed because another row's result was shared."""
+    reused: Reused = Reused()
+    """`flops_reused` by what was shared."""
     flops_padding: int = 0
     """FLOPs executed in this row's place that the row did not need."""
     queue_ms: float = 0.0
-    """From submission until the row's batch began."""
+    """From submission until the engine took the row in."""
     infer_ms: float = 0.0
-    """Duration of the row's batch; shared by its rows, never a per-row cost."""
+    """From then until its result; other rows were worked on meanwhile, so it is never a per-row cost."""
     group_uids: tuple[str, ...] = field(default=(), repr=False)
     """All rows of the batch that the row ran in (diagnostics)."""

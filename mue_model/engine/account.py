@@ -11,7 +11,7 @@ from mue_model import costs
 from mue_model.config import ModelConfig
 from mue_model.engine.encode import EncodedBatch
 from mue_model.engine.tables import Geometry
-from mue_model.rows import ExitTrace, RowResult
+from mue_model.rows import ExitTrace, Reused, RowResult
 
 
 def encoder_trace(geometry: Geometry, encoded: EncodedBatch, number: int) -> ExitTrace:
@@ -48,9 +48,11 @@ def with_account(
         return result
     regions = costs.row_flops(config, result.trace).regions
     tables_balance = tables_flops - regions.positions
-    reused = max(0, -tables_balance) + (regions.text_layers if encoded.text_reused[number] else 0)
+    reused = Reused(
+        tables=max(0, -tables_balance), text=regions.text_layers if encoded.text_reused[number] else 0
+    )
     padding = max(0, tables_balance) + decoder_padding + _encoder_padding(config, geometry, encoded, number)
-    return replace(result, flops_reused=reused, flops_padding=padding)
+    return replace(result, flops_reused=reused.total(), reused=reused, flops_padding=padding)
 
 
 def _encoder_padding(config: ModelConfig, geometry: Geometry, encoded: EncodedBatch, number: int) -> int:

@@ -50,13 +50,14 @@ class BatchRunner:
     @torch.inference_mode()
     def run(self, rows: Sequence[RowInput]) -> list[RowResult]:
         """Return one result per row, in order. All rows have the same geometry."""
+        uids = tuple(row.uid for row in rows)
         geometry = geometry_of(rows[0])
         spent_before = self._tables.flops_spent
         tables = self._tables.get(geometry)
         spent = self._tables.flops_spent - spent_before
         encoded = encode_rows(self.model, rows, geometry, tables, self._prompts, self.exit_policy, self.batch_policy)
         answers = (self._choose if geometry.candidates else self._generate)(rows, geometry, tables, encoded)
-        return [
+        results = [
             with_account(
                 self.model.config,
                 geometry,
@@ -68,6 +69,7 @@ class BatchRunner:
             )
             for number, (result, padding) in enumerate(answers)
         ]
+        return [replace(result, group_uids=uids) for result in results]
 
     def _generate(
         self, rows: Sequence[RowInput], geometry: Geometry, tables: Tables, encoded: EncodedBatch

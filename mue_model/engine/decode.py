@@ -109,7 +109,7 @@ class BatchDecoder:
             if leaves.any():
                 self._leave(layer, step, running[leaves], state[self._index(np.flatnonzero(leaves))])
                 waiting = waiting & ~leaves
-            if not waiting.any():
+            if not waiting.any() and self.batch_policy != "mask":
                 return
             if self.batch_policy == "compact" and leaves.any():
                 state, running = state[self._index(np.flatnonzero(waiting))], running[waiting]

@@ -64,7 +64,8 @@ def settle(
 ) -> StreamResult:
     """Run a stream [N, T, C] until every row has settled.
 
-    `compact` drops a settled row from the batch at once; `wait_all` runs all rows until the last one settles.
+    `compact` drops a settled row from the batch at once; `wait_all` runs all rows until the last one settles;
+    `mask` runs all layers for all rows.
     """
     depth, rows = len(biases), len(uids)
     settled = torch.empty_like(state)
@@ -84,7 +85,7 @@ def settle(
         settled[_index(running[leaves], state)] = state[_index(np.flatnonzero(leaves), state)]
         layers_run[running[leaves]] = layer + 1
         waiting[running[leaves]] = False
-        if not waiting.any():
+        if not waiting.any() and batch_policy != "mask":
             return StreamResult(settled, layers_run, checks, computed)
         if batch_policy == "compact":
             state = state[_index(np.flatnonzero(~leaves), state)]

@@ -1,6 +1,6 @@
 """The engine: one thread owns the model; callers submit rows and wait for exactly those.
 
-Rows of several calls share batches. The engine never waits for rows that nobody has submitted.
+Rows of several calls share groups. The engine never waits for rows that nobody has submitted.
 """
 
 from __future__ import annotations
@@ -12,11 +12,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
-import torch
-
-from mue_model.config import EngineConfig
-from mue_model.engine.batch import BatchRunner, geometry_of
-from mue_model.rows import RowError, RowInput, RowResult
+from mue_model.engine.runner import Runner, row_error
+from mue_model.rows import RowInput, RowResult
 
 Detokenize = Callable[[Sequence[int]], str]
 
@@ -46,25 +43,27 @@ class _Call:
 
 
 class _Ticket:
-    """One waiting row: whose it is and where its result goes."""
+    """One row: whose it is, where its result goes, and when it came in."""
 
-    __slots__ = ("call", "geometry", "place", "row")
+    __slots__ = ("admitted", "call", "place", "row")
 
     def __init__(self, row: RowInput, call: _Call, place: int) -> None:
         self.row, self.call, self.place = row, call, place
-        self.geometry = geometry_of(row)
+        self.admitted = 0.0
 
 
 class Engine:
-    """Answers rows in batches of at most `group_size`, on one daemon thread.
+    """Answers rows on one daemon thread, which drives a `Runner`.
 
     Every result equals that of `reference.run_row`, whatever its neighbours (engine settings never change a
     row). A row that raises becomes a result with an error; its neighbours are answered.
     """
 
-    def __init__(self, runner: BatchRunner, config: EngineConfig, detokenize: Detokenize | None = None) -> None:
-        self._runner, self._config, self._detokenize = runner, config, detokenize
+    def __init__(self, runner: Runner, detokenize: Detokenize | None = None) -> None:
+        self._runner, self._detokenize = runner, detokenize
         self._waiting: deque[_Ticket] = deque()
+        self._inside: dict[int, _Ticket] = {}
+        self._next_ticket = 0
         self._changed = threading.Condition()
         self._closed = False
         self._death: BaseException | None = None
@@ -101,82 +100,55 @@ class Engine:
         self._thread.join()
 
     def _serve(self) -> None:
-        """Run batches until closed; on death fail every call that still waits."""
-        group: list[_Ticket] = []
+        """Work until closed and empty; on death fail every call that still waits."""
         try:
-            while group := self._next_group():
-                self._answer(group)
+            while self._admit():
+                for number, result in self._runner.step(held_back=bool(self._waiting)):
+                    self._deliver(self._inside.pop(number), result)
         except BaseException as death:
-            self._die(death, group)
+            self._die(death)
             raise
 
-    def _die(self, death: BaseException, group: list[_Ticket]) -> None:
+    def _die(self, death: BaseException) -> None:
         with self._changed:
             self._closed, self._death = True, death
-            stranded = {ticket.call for ticket in [*group, *self._waiting]}
+            stranded = {ticket.call for ticket in [*self._inside.values(), *self._waiting]}
             self._waiting.clear()
         for call in stranded:
             if not call.future.done():
                 call.future.set_exception(EngineStopped(f"the engine died: {type(death).__name__}: {death}"))
 
-    def _next_group(self) -> list[_Ticket]:
-        """Wait for rows; return the oldest and up to group_size - 1 of the same geometry, or [] when closed."""
+    def _admit(self) -> bool:
+        """Move waiting rows inside while there is room, the oldest first; wait for some if there is nothing to do.
+
+        Returns false when the engine is closed and empty.
+        """
         with self._changed:
-            while not self._waiting and not self._closed:
+            while not self._waiting and not self._inside:
+                if self._closed:
+                    return False
                 self._changed.wait()
-            group: list[_Ticket] = []
-            others: deque[_Ticket] = deque()
-            while self._waiting and len(group) < self._config.group_size:
-                ticket = self._waiting.popleft()
-                fits = not group or ticket.geometry == group[0].geometry
-                (group if fits else others).append(ticket)
-            self._waiting.extendleft(reversed(others))
-            return group
+            admitted = [self._waiting.popleft() for _ in range(min(self._runner.room(), len(self._waiting)))]
+        for ticket in admitted:
+            ticket.admitted = time.perf_counter()
+            number = self._next_ticket
+            self._next_ticket += 1
+            self._inside[number] = ticket
+            self._runner.admit(number, ticket.row)
+        return True
 
-    def _answer(self, group: list[_Ticket]) -> None:
-        """Run a group and deliver every row; a group that raises is halved until the row at fault is alone."""
-        began = time.perf_counter()
-        error = None
-        try:
-            results = [self._with_text(result) for result in self._runner.run([ticket.row for ticket in group])]
-        except (MemoryError, torch.OutOfMemoryError) as failure:
-            error = RowError(code="out_of_memory", message=str(failure))
-        except Exception as failure:
-            if _device_is_lost(failure):
-                raise
-            error = RowError(code="model_error", message=f"{type(failure).__name__}: {failure}")
-        if error:  # outside the handlers: the failure is gone, and with it the memory that its frames held
-            self._halve(group, error)
-            return
-        ended = time.perf_counter()
-        uids = tuple(ticket.row.uid for ticket in group)
-        for ticket, result in zip(group, results, strict=True):
-            ticket.call.deliver(
-                ticket.place,
-                replace(
-                    result,
-                    queue_ms=(began - ticket.call.submitted) * 1e3,
-                    infer_ms=(ended - began) * 1e3,
-                    group_uids=uids,
-                ),
-            )
-
-    def _halve(self, group: list[_Ticket], error: RowError) -> None:
-        """Give a single row its error; run the halves of a larger group again."""
-        if len(group) == 1:
-            ticket = group[0]
-            ticket.call.deliver(ticket.place, RowResult(uid=ticket.row.uid, error=error))
-            return
-        middle = len(group) // 2
-        self._answer(group[:middle])
-        self._answer(group[middle:])
+    def _deliver(self, ticket: _Ticket, result: RowResult) -> None:
+        result = replace(
+            self._with_text(result),
+            queue_ms=(ticket.admitted - ticket.call.submitted) * 1e3,
+            infer_ms=(time.perf_counter() - ticket.admitted) * 1e3,
+        )
+        ticket.call.deliver(ticket.place, result)
 
     def _with_text(self, result: RowResult) -> RowResult:
         if self._detokenize is None or result.error is not None:
             return result
-        return replace(result, text=self._detokenize(result.tokens))
-
-
-def _device_is_lost(error: Exception) -> bool:
-    """Whether the accelerator itself failed, so that no further row can be answered in this process."""
-    return isinstance(error, torch.AcceleratorError)
+        try:
+            return replace(result, text=self._detokenize(result.tokens))
+        except Exception as failure:
+            return RowResult(uid=result.uid, error=row_error(failure))

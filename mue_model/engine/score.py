@@ -44,14 +44,13 @@ def score_rows(
     ids = ids.to(model.device)
     length = ids.shape[2]
     present = (ids != config.pad_token_id)[..., None]
-    causal = torch.full((length, length), float("-inf"), dtype=memory.dtype, device=memory.device).triu(1)
     state = model.embed_target(ids)
     exit_states = torch.empty_like(state)
     scored = [ScoredRow() for _ in rows]
     running, waiting = np.arange(len(rows)), np.ones(len(rows), dtype=bool)
     for layer in range(config.decoder_layers):
         chosen = torch.from_numpy(running).to(memory.device)
-        before, state = state, _run_layer(model, layer, state, memory[chosen], tables, causal)
+        before, state = state, ScoreLayer(model, tables, memory[chosen], length)(layer, state)
         for row in running:
             scored[row].computed += 1
         if layer + 1 == config.decoder_layers:
@@ -68,7 +67,7 @@ def score_rows(
             exit_states[running[place]] = state[place]
             scored[running[place]].depth = layer + 1
         waiting = waiting & ~leaves
-        if not waiting.any():
+        if not waiting.any() and batch_policy != "mask":
             break
         if batch_policy == "compact" and leaves.any():
             state, running = state[torch.from_numpy(np.flatnonzero(waiting)).to(memory.device)], running[waiting]
@@ -77,16 +76,24 @@ def score_rows(
     return scored
 
 
-def _run_layer(model: MueModel, layer: int, state: Tensor, memory: Tensor, tables: Tables, causal: Tensor) -> Tensor:
-    """One decoder layer over all positions of all candidates: [G, K, U, C] -> [G, K, U, C]."""
-    module, (rows, count, length, _) = model.decoder_layer(layer), state.shape
-    flat = state.flatten(0, 1)
-    keys, values = module.cross_keys_values(memory)
-    cross = (keys.repeat_interleave(count, dim=0), values.repeat_interleave(count, dim=0))
-    bias = tables.self_attention[layer][:, :length, :length] + causal
-    over = module.over(module.self_keys_values(flat), bias, cross, tables.cross_attention[:, :length])
-    after = module(flat, *over)
-    return after.view(rows, count, length, -1)
+class ScoreLayer:
+    """Decoder layers over all positions of all candidates of rows of one geometry."""
+
+    def __init__(self, model: MueModel, tables: Tables, memory: Tensor, length: int) -> None:
+        """`memory` [G, M, C]; `length` positions of each candidate."""
+        self.model, self.tables, self.memory, self.length = model, tables, memory, length
+        causal = torch.full((length, length), float("-inf"), dtype=memory.dtype, device=memory.device)
+        self._causal = causal.triu(1)
+
+    def __call__(self, layer: int, state: Tensor) -> Tensor:
+        """[G, K, U, C] -> [G, K, U, C]."""
+        module, (rows, count, length, _) = self.model.decoder_layer(layer), state.shape
+        flat = state.flatten(0, 1)
+        keys, values = module.cross_keys_values(self.memory)
+        cross = (keys.repeat_interleave(count, dim=0), values.repeat_interleave(count, dim=0))
+        bias = self.tables.self_attention[layer][:, :length, :length] + self._causal
+        over = module.over(module.self_keys_values(flat), bias, cross, self.tables.cross_attention[:, :length])
+        return module(flat, *over).view(rows, count, length, -1)
 
 
 def _score(model: MueModel, rows: Sequence[RowInput], exit_states: Tensor, scored: list[ScoredRow]) -> None:

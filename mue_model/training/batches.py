@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -38,6 +38,8 @@ class Batch:
     """[N, U]; `IGNORED` where nothing is scored."""
     levels: Tensor
     """[N]: difficulty of each row as the corpus grades it."""
+    statements: Tensor | None = None
+    """Of entailment, targets [N, U] that say each entailed hypothesis; all `IGNORED` in the other rows."""
 
 
 class BatchSource:
@@ -64,9 +66,10 @@ class BatchSource:
             )
 
     def draw(self, rng: np.random.Generator, along: float = 1.0) -> tuple[Batch, ...]:
-        """Return batches about the same images, drawn with replacement; each has one text for each image.
+        """Return batches about the same images, drawn with replacement.
 
-        In pairs there is one of captions and one of hypotheses, else there is one batch. `along` says how much of the
+        In pairs there is one of captions and one of hypotheses, which may be several for each image, else there is one
+        batch with one text for each image. `along` says how much of the
         training is done, 0..1: a curriculum holds back the harder levels at first.
         """
         if self.recipe.paired:
@@ -77,12 +80,19 @@ class BatchSource:
         size = self.recipe.batch_rows if tasks[0] == "caption" else self.recipe.entailment_batch_rows
         chosen = [pool[int(i)] for i in rng.integers(self._joined(tasks[0], along), size=size)]
         choices = rng.integers(2**31, size=size)
-        if tasks[0] == "caption":
-            captions = np.where(rng.random(size) < self.recipe.paraphrase_share, choices, 0)
-        return tuple(
-            make_batch(task, chosen, (captions if task == "caption" else choices).tolist(), self.processor)
-            for task in tasks
-        )
+        if tasks[0] == "entailment":
+            return (entailment_batch(chosen, choices.tolist(), self.processor),)
+        captions = np.where(rng.random(size) < self.recipe.paraphrase_share, choices, 0)
+        batch = caption_batch(chosen, captions.tolist(), self.processor)
+        return (batch, self._hypotheses(chosen, rng)) if self.recipe.paired else (batch,)
+
+    def _hypotheses(self, chosen: Sequence[Example], rng: np.random.Generator) -> Batch:
+        """Return the recipe's number of hypotheses about each of `chosen`, those of one example side by side."""
+        count, share = self.recipe.hypotheses, self.recipe.neutral_share
+        numbers = [
+            number for example in chosen for number in _drawn_hypotheses(example.hypotheses, count, share, rng)
+        ]
+        return entailment_batch([example for example in chosen for _ in range(count)], numbers, self.processor)
 
     def _joined(self, task: Task, along: float) -> int:
         """Return how many rows of the pool of `task`, which is sorted by level, are of levels that have joined."""
@@ -90,6 +100,19 @@ class BatchSource:
         if along >= self.recipe.curriculum:
             return ends[-1]
         return ends[int(along / self.recipe.curriculum * len(ends))]
+
+
+def _drawn_hypotheses(
+    hypotheses: Sequence[tuple[str, str]], count: int, neutral_share: float | None, rng: np.random.Generator
+) -> list[int]:
+    """Return `count` numbers of `hypotheses`, none again before all are drawn, of which a share is neutral."""
+    order = rng.permutation(len(hypotheses)).tolist()
+    if neutral_share is not None:
+        neutral = [number for number in order if hypotheses[number][1] == "neutral"]
+        decided = [number for number in order if hypotheses[number][1] != "neutral"]
+        first = neutral[: int(rng.binomial(count, neutral_share))]
+        order = first + decided + neutral[len(first) :]
+    return [order[place % len(order)] for place in range(count)]
 
 
 def _level_ends(pool: Sequence[Example]) -> list[int]:
@@ -116,7 +139,7 @@ def caption_batch(examples: Sequence[Example], choices: Sequence[int], processor
 
 def entailment_batch(examples: Sequence[Example], choices: Sequence[int], processor: Processor) -> Batch:
     """Return one hypothesis of each example; only the answer and its end are scored, as at inference."""
-    prompts, inputs, targets = [], [], []
+    prompts, inputs, targets, statements = [], [], [], []
     for example, choice in zip(examples, choices, strict=True):
         hypothesis, label = example.hypotheses[choice % len(example.hypotheses)]
         prompt, answer = entailment_ids(processor.tokenizer, hypothesis, label)
@@ -124,7 +147,9 @@ def entailment_batch(examples: Sequence[Example], choices: Sequence[int], proces
         prompts.append(prompt)
         inputs.append(spoken[:-1])
         targets.append((IGNORED,) * (len(prompt) - 2) + answer)
-    return _batch("entailment", examples, prompts, inputs, targets)
+        statements.append(prompt[1:-1] if label == "entailment" else (IGNORED,))
+    batch = _batch("entailment", examples, prompts, inputs, targets)
+    return replace(batch, statements=_padded(statements, IGNORED, batch.targets.shape[1]))
 
 
 def _batch(
@@ -144,6 +169,6 @@ def _batch(
     )
 
 
-def _padded(rows: Sequence[Sequence[int]], value: int) -> Tensor:
-    longest = max(len(row) for row in rows)
+def _padded(rows: Sequence[Sequence[int]], value: int, longest: int = 0) -> Tensor:
+    longest = max(longest, *(len(row) for row in rows))
     return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mue_model.full_depth import EncodedBatch, decode_batch, encode_batch, encode_images, join_streams
+from mue_model.full_depth import (
+    EncodedBatch,
+    decode_batch,
+    encode_batch,
+    encode_images,
+    join_streams,
+    repeat_rows,
+)
 from mue_model.model import MueModel
 from mue_model.training.batches import IGNORED, Batch, Task
 from mue_model.training.recipe import Recipe, layer_weights
@@ -50,18 +57,24 @@ def first_depths(batch: Batch, recipe: Recipe, layers: int) -> Tensor:
 def _encoded(
     model: MueModel, batches: Sequence[Batch], recipe: Recipe, depths: torch.Generator | None
 ) -> Iterator[EncodedBatch]:
-    """Yield the memory of each batch, at full depth or, drawn by `depths`, as exits leave it."""
+    """Yield the memory of each batch, at full depth or, drawn by `depths`, as exits leave it.
+
+    The first batch has the images; another one may have several rows in a row for each of them.
+    """
     images = model.normalise(batches[0].pixels)
     first = first_depths(batches[0], recipe, model.config.encoder_layers)
     if model.config.streams == "joint":
         for batch in batches:
-            encoded = encode_batch(model, images, batch.prompts.to(model.device))
-            yield at_random_depths(model, encoded, first, depths)
+            each = len(batch.prompts) // len(images)
+            encoded = encode_batch(model, images.repeat_interleave(each, 0), batch.prompts.to(model.device))
+            yield at_random_depths(model, encoded, first.repeat_interleave(each), depths)
         return
     image = at_random_depths(model, encode_images(model, images), first, depths)
     for batch in batches:
+        each = len(batch.prompts) // len(images)
         text = encode_batch(model, None, batch.prompts.to(model.device))
-        yield join_streams(image, at_random_depths(model, text, first, depths))
+        text = at_random_depths(model, text, first.repeat_interleave(each), depths)
+        yield join_streams(repeat_rows(image, each), text)
 
 
 def at_random_depths(
@@ -82,21 +95,30 @@ def _task_loss(model: MueModel, batch: Batch, encoded: EncodedBatch, recipe: Rec
     """Return the weighted loss, a scalar, and the cross-entropy of each layer [L] over the tokens it is scored on."""
     device = model.device
     states = decode_batch(model, encoded, batch.inputs.to(device))
-    scored = (batch.targets != IGNORED).to(device)
-    targets = batch.targets.to(device)[scored]
     smoothing = recipe.label_smoothing if batch.task == "caption" else 0.0
-    logits = [model.logits(state[scored]) for state in states]
-    first = first_depths(batch, recipe, len(states)).to(device)[:, None].expand_as(scored)[scored]
-    losses = torch.stack(
-        [
-            _mean(functional.cross_entropy(layer, targets, label_smoothing=smoothing, reduction="none"), first <= depth)
-            for depth, layer in enumerate(logits, 1)
-        ]
-    )
-    loss = (losses * losses.new_tensor(layer_weights(recipe.layer_weights, len(losses)))).sum()
+    losses, logits = _layer_losses(model, states, batch, batch.targets.to(device), recipe, smoothing)
+    weights = losses.new_tensor(layer_weights(recipe.layer_weights, len(losses)))
+    loss = (losses * weights).sum()
     if recipe.self_distillation:
         loss = loss + recipe.self_distillation * _distillation(logits)
+    if recipe.statement_weight and batch.statements is not None:
+        said, _ = _layer_losses(model, states, batch, batch.statements.to(device), recipe, recipe.label_smoothing)
+        loss = loss + recipe.statement_weight * (said * weights).sum()
     return loss, losses
+
+
+def _layer_losses(
+    model: MueModel, states: list[Tensor], batch: Batch, targets: Tensor, recipe: Recipe, smoothing: float
+) -> tuple[Tensor, list[Tensor]]:
+    """Return each layer's mean cross-entropy [L] over the tokens it is scored on, and its logits of all scored ones."""
+    scored = targets != IGNORED
+    logits = [model.logits(state[scored]) for state in states]
+    first = first_depths(batch, recipe, len(states)).to(targets.device)[:, None].expand_as(scored)[scored]
+    losses = [
+        _mean(functional.cross_entropy(each, targets[scored], label_smoothing=smoothing, reduction="none"), first <= depth)
+        for depth, each in enumerate(logits, 1)
+    ]
+    return torch.stack(losses), logits
 
 
 def _mean(losses: Tensor, scored: Tensor) -> Tensor:

@@ -27,6 +27,14 @@ class Recipe(Config):
     """Share of batches that hold entailment instead of captions; in pairs, weight of its loss in every batch."""
     paired: bool = False
     """Learn a caption and a hypothesis of each image together, which needs one pass of a decomposed image stream."""
+    hypotheses: int = Field(default=1, gt=0)
+    """Hypotheses of each image in a pair, none twice; an image that has fewer repeats them."""
+    neutral_share: float | None = Field(default=None, ge=0, le=1)
+    """Share of a pair's hypotheses that no image decides; None: as many as the corpus has. They are told by their
+    words and take training from those that need a look."""
+    statement_weight: float = Field(default=0.0, ge=0)
+    """Weight of the words of entailed hypotheses beside their answers: who can say what is true of an image looks for
+    what a statement speaks of."""
     paraphrase_share: float = Field(default=1.0, ge=0, le=1)
     """Share of captions drawn from all of a row's; the others are its first one."""
     curriculum: float = Field(default=0.0, ge=0, lt=1)

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mue_model import reference
-from mue_model.config import EngineConfig, GenerationConfig
-from mue_model.engine.batch import BatchRunner
+from mue_model.config import EngineConfig, GenerationConfig, KvPolicy
 from mue_model.engine.engine import Detokenize, Engine, EngineStopped
 from mue_model.exits import Depths, ExitPolicy, NeverExit, ScriptedExit, Stage
+from mue_model.loading import make_runner
 from mue_model.model import MueModel
 from mue_model.rows import RowInput, RowResult
 
@@ -34,12 +34,20 @@ PROMPTS = [(0, 5, 2), (0, 9, 7, 11, 2)]
 lost_thread = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 
+both_ways = pytest.mark.parametrize("policy", ["regroup", "compact"])
+
+
 @contextmanager
 def engine_of(
-    model: MueModel, exits: ExitPolicy, group_size: int = 8, detokenize: Detokenize | None = None, **policies: Any
+    model: MueModel,
+    exits: ExitPolicy,
+    group_size: int = 8,
+    detokenize: Detokenize | None = None,
+    kv_policy: KvPolicy = "propagate",
+    **settings: Any,
 ) -> Iterator[Engine]:
-    runner = BatchRunner(model, exits, GENERATION, **policies)
-    engine = Engine(runner, EngineConfig(group_size=group_size), detokenize)
+    config = EngineConfig(group_size=group_size, image_group_size=group_size, **settings)
+    engine = Engine(make_runner(model, exits, GENERATION, kv_policy, config), detokenize)
     try:
         yield engine
     finally:
@@ -65,18 +73,6 @@ def assert_answered(
         assert (result.tokens, result.finish_reason, result.trace) == (alone.tokens, alone.finish_reason, alone.trace)
 
 
-class Gate(NeverExit):
-    """Full depth; holds the engine inside its first batch until opened."""
-
-    def __init__(self) -> None:
-        self.entered, self.opened = threading.Event(), threading.Event()
-
-    def may_exit(self, stage: Stage, layer: int, step: int) -> bool:
-        self.entered.set()
-        assert self.opened.wait(PATIENCE_S)
-        return False
-
-
 class Checked(NeverExit):
     """Full depth; asks about every image and decoder layer, so that `check` can raise for a group's uids."""
 
@@ -91,6 +87,18 @@ class Checked(NeverExit):
     def decide(self, stage: Stage, layer: int, step: int, uids: Sequence[str], before: Tensor, after: Tensor) -> Tensor:
         self.check(uids, after)
         return super().decide(stage, layer, step, uids, before, after)
+
+
+class Gate(Checked):
+    """Full depth; holds the engine inside its first group until opened."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda uids, after: self.hold())
+        self.entered, self.opened = threading.Event(), threading.Event()
+
+    def hold(self) -> None:
+        self.entered.set()
+        assert self.opened.wait(PATIENCE_S)
 
 
 def raising(error: BaseException, *, when: Callable[[Sequence[str]], bool]) -> Checked:
@@ -123,12 +131,15 @@ def test_random_schedules_in_random_calls_are_the_reference_s_rows(small_model: 
         calls=st.lists(st.lists(ROWS, max_size=5), min_size=1, max_size=3),
         streams=st.sampled_from(["joint", "decomposed"]),
         kv_policy=st.sampled_from(["propagate", "holes"]),
-        batch_policy=st.sampled_from(["compact", "wait_all"]),
+        policy=st.sampled_from(["regroup", "compact", "wait_all", "mask"]),
         group_size=st.integers(1, 6),
     )
-    @example(calls=MIXED, streams="joint", kv_policy="holes", batch_policy="compact", group_size=3)
-    @example(calls=MIXED, streams="decomposed", kv_policy="propagate", batch_policy="wait_all", group_size=4)
-    def check(calls: list[list[Any]], streams: str, kv_policy: Any, batch_policy: Any, group_size: int) -> None:
+    @example(calls=MIXED, streams="joint", kv_policy="holes", policy="compact", group_size=3)
+    @example(calls=MIXED, streams="decomposed", kv_policy="propagate", policy="wait_all", group_size=4)
+    @example(calls=MIXED, streams="decomposed", kv_policy="propagate", policy="mask", group_size=4)
+    @example(calls=MIXED, streams="decomposed", kv_policy="propagate", policy="regroup", group_size=2)
+    @example(calls=MIXED, streams="joint", kv_policy="holes", policy="regroup", group_size=3)
+    def check(calls: list[list[Any]], streams: str, kv_policy: Any, policy: Any, group_size: int) -> None:
         model, depths, submitted = small_model(streams=streams), {}, []
         for number, call in enumerate(calls):
             rows = []
@@ -140,7 +151,7 @@ def test_random_schedules_in_random_calls_are_the_reference_s_rows(small_model: 
             submitted.append(rows)
         exits = ScriptedExit(depths)
         with (
-            engine_of(model, exits, group_size, kv_policy=kv_policy, batch_policy=batch_policy) as engine,
+            engine_of(model, exits, group_size, kv_policy=kv_policy, policy=policy) as engine,
             ThreadPoolExecutor(len(submitted)) as threads,
         ):
             answered = [f.result(PATIENCE_S) for f in threads.map(engine.submit, submitted)]
@@ -148,9 +159,11 @@ def test_random_schedules_in_random_calls_are_the_reference_s_rows(small_model: 
             assert_answered(model, rows, exits, results, kv_policy)
         rows, results = [*chain(*submitted)], [*chain(*answered)]
         groups = {result.group_uids for result in results}
-        assert Counter(uid for group in groups for uid in group) == Counter(row.uid for row in rows)
-        geometry = {row.uid: (row.pixels.shape, len(row.prompt_ids)) for row in rows}
-        assert all(len(group) <= group_size and len({geometry[uid] for uid in group}) == 1 for group in groups)
+        assert all(len(group) <= group_size for group in groups)
+        if policy != "regroup":
+            assert Counter(uid for group in groups for uid in group) == Counter(row.uid for row in rows)
+            geometry = {row.uid: (row.pixels.shape, len(row.prompt_ids)) for row in rows}
+            assert all(len({geometry[uid] for uid in group}) == 1 for group in groups)
         seen.update({f"depth {depth}" for result in results for depth in result.trace.decoder})
         seen.update({f"image {result.trace.image}" for result in results})
         seen.update({f"group of {len(group)}" for group in groups})
@@ -160,12 +173,15 @@ def test_random_schedules_in_random_calls_are_the_reference_s_rows(small_model: 
     assert "group of 2" in seen
 
 
-def test_many_threads_get_their_own_rows_in_order(small_model: Any, make_rows: Any, quantile_exits: Any) -> None:
+@both_ways
+def test_many_threads_get_their_own_rows_in_order(
+    small_model: Any, make_rows: Any, quantile_exits: Any, policy: str
+) -> None:
     model, rows = small_model(streams="decomposed"), make_rows(24, grid=(1, 2))
     exits = quantile_exits(model, rows[:8], 0.6)
     shares = [rows[start::6] for start in range(6)]
     barrier = threading.Barrier(6)
-    with engine_of(model, exits, group_size=5) as engine, ThreadPoolExecutor(6) as threads:
+    with engine_of(model, exits, group_size=5, policy=policy) as engine, ThreadPoolExecutor(6) as threads:
 
         def call(share: list[RowInput]) -> list[RowResult]:
             barrier.wait(PATIENCE_S)
@@ -186,7 +202,7 @@ def test_rows_of_two_calls_share_a_group_and_other_geometries_do_not(small_model
     model, gate = small_model(), Gate()
     (first,), a, b = make_rows(1, prefix="first"), make_rows(2, prefix="a"), make_rows(2, prefix="b")
     narrow = make_rows(1, prefix="narrow", grid=(1, 2))
-    with engine_of(model, gate, group_size=3) as engine:
+    with engine_of(model, gate, group_size=3, policy="compact") as engine:
         futures = [engine.submit([first])]
         assert gate.entered.wait(PATIENCE_S)
         futures += [engine.submit(a), engine.submit(narrow), engine.submit(b)]
@@ -198,6 +214,21 @@ def test_rows_of_two_calls_share_a_group_and_other_geometries_do_not(small_model
     assert results[b[1].uid].group_uids == (b[1].uid,)
     assert results[first.uid].group_uids == (first.uid,)
     assert all(result.queue_ms >= 0 < result.infer_ms for result in results.values())
+
+
+def test_a_group_of_tokens_holds_rows_of_two_calls(small_model: Any, make_rows: Any) -> None:
+    model, gate = small_model(), Gate()
+    calls = [make_rows(2, prefix="a"), make_rows(2, prefix="b", grid=(1, 2)), make_rows(1, prefix="c")]
+    with engine_of(model, gate, group_size=3) as engine:
+        futures = [engine.submit(calls[0])]
+        assert gate.entered.wait(PATIENCE_S)
+        futures += [engine.submit(call) for call in calls[1:]]
+        gate.opened.set()
+        results = results_of(*futures)
+    assert_answered(model, [*chain(*calls)], Checked(), results)
+    shared = [{uid.split("/")[0] for uid in result.group_uids} for result in results]
+    assert max(map(len, shared)) > 1
+    assert all(result.uid in result.group_uids for result in results)
 
 
 def test_a_lone_row_is_answered_without_waiting_for_others(small_model: Any, make_rows: Any) -> None:
@@ -222,14 +253,15 @@ def test_texts_come_from_the_tokens(small_model: Any, make_rows: Any) -> None:
 # What goes wrong stays small.
 
 
+@both_ways
 @pytest.mark.parametrize("place", [0, 3, 6])
 def test_a_row_that_raises_is_an_error_and_its_neighbours_are_answered(
-    small_model: Any, make_rows: Any, place: int
+    small_model: Any, make_rows: Any, place: int, policy: str
 ) -> None:
     model, rows = small_model(streams="decomposed"), make_rows(7)
     bad = rows[place].uid
     exits = raising(ValueError("cannot judge this row"), when=lambda uids: bad in uids)
-    with engine_of(model, exits) as engine:
+    with engine_of(model, exits, policy=policy) as engine:
         results = results_of(engine.submit(rows))
         assert engine.alive
         assert_answered(model, rows[place - 1 : place], Checked(), results_of(engine.submit(rows[place - 1 : place])))
@@ -259,32 +291,39 @@ def test_a_text_that_cannot_be_made_is_an_error_of_its_row(small_model: Any, mak
     assert any(result.error is None for result in results)
 
 
+@both_ways
 def test_a_row_that_is_not_finite_is_an_error_of_its_own(
-    small_model: Any, make_rows: Any, not_finite_on_white: Any
+    small_model: Any, make_rows: Any, not_finite_on_white: Any, policy: str
 ) -> None:
     model, rows = small_model(), make_rows(4)
     spoilt = replace(rows[1], pixels=np.full_like(rows[1].pixels, 255))
-    with engine_of(not_finite_on_white(model), NeverExit(), detokenize=lambda _: "text") as engine:
+    spoiling = not_finite_on_white(model)
+    with engine_of(spoiling, NeverExit(), detokenize=lambda _: "text", policy=policy) as engine:
         results = results_of(engine.submit([rows[0], spoilt, *rows[2:]]))
     assert results[1].error is not None
     assert (results[1].error.code, results[1].text, results[1].tokens) == ("nonfinite", None, ())
     assert_answered(model, [rows[0], *rows[2:]], NeverExit(), [results[0], *results[2:]])
 
 
+@both_ways
 @pytest.mark.parametrize("failure", [torch.OutOfMemoryError, MemoryError])
-def test_out_of_memory_halves_the_group(small_model: Any, make_rows: Any, failure: type[Exception]) -> None:
+def test_out_of_memory_halves_the_group(
+    small_model: Any, make_rows: Any, failure: type[Exception], policy: str
+) -> None:
     model, rows = small_model(), make_rows(7)
     exits = raising(failure("too many rows"), when=lambda uids: len(uids) > 2)
-    with engine_of(model, exits) as engine:
+    with engine_of(model, exits, policy=policy) as engine:
         results = results_of(engine.submit(rows))
     assert_answered(model, rows, Checked(), results)
-    assert {len(result.group_uids) for result in results} == {1, 2}
+    if policy == "compact":
+        assert {len(result.group_uids) for result in results} == {1, 2}
 
 
-def test_a_row_too_large_alone_is_out_of_memory(small_model: Any, make_rows: Any) -> None:
+@both_ways
+def test_a_row_too_large_alone_is_out_of_memory(small_model: Any, make_rows: Any, policy: str) -> None:
     rows = make_rows(3)
     exits = raising(torch.OutOfMemoryError("no room"), when=lambda uids: rows[1].uid in uids)
-    with engine_of(small_model(), exits) as engine:
+    with engine_of(small_model(), exits, policy=policy) as engine:
         results = results_of(engine.submit(rows))
     assert [result.error.code if result.error else None for result in results] == [None, "out_of_memory", None]
 
@@ -299,7 +338,7 @@ def test_a_failed_group_s_memory_is_free_when_its_halves_run(small_model: Any, m
             failed.append(weakref.ref(after))
             raise torch.OutOfMemoryError("too many rows")
 
-    with engine_of(small_model(), Checked(check)) as engine:
+    with engine_of(small_model(), Checked(check), policy="compact") as engine:
         assert all(result.error is None for result in results_of(engine.submit(make_rows(4))))
     assert len(failed) == 3
     assert alive_later
@@ -312,16 +351,17 @@ def test_a_call_cannot_be_withdrawn_and_trying_harms_nobody(small_model: Any, ma
         futures = [engine.submit(rows[:2]), engine.submit(rows[2:])]
         assert not any(future.cancel() for future in futures)
         gate.opened.set()
-        assert_answered(model, rows, NeverExit(), results_of(*futures))
+        assert_answered(model, rows, Checked(), results_of(*futures))
         assert engine.alive
 
 
 # Its end.
 
 
-def test_close_answers_what_was_submitted_and_accepts_no_more(small_model: Any, make_rows: Any) -> None:
+@both_ways
+def test_close_answers_what_was_submitted_and_accepts_no_more(small_model: Any, make_rows: Any, policy: str) -> None:
     model, rows = small_model(), make_rows(9)
-    engine = Engine(BatchRunner(model, NeverExit(), GENERATION), EngineConfig(group_size=2))
+    engine = Engine(make_runner(model, NeverExit(), GENERATION, "propagate", EngineConfig(group_size=2, policy=policy)))
     futures = [engine.submit(rows[start : start + 3]) for start in (0, 3, 6)]
     engine.close()
     assert all(future.done() for future in futures)
@@ -333,18 +373,19 @@ def test_close_answers_what_was_submitted_and_accepts_no_more(small_model: Any, 
 
 
 @lost_thread
+@both_ways
 @pytest.mark.parametrize("death", [torch.AcceleratorError("device lost"), SystemExit(3)], ids=["device", "exit"])
 def test_every_waiting_call_learns_of_the_engine_s_death(
-    small_model: Any, make_rows: Any, death: BaseException
+    small_model: Any, make_rows: Any, death: BaseException, policy: str
 ) -> None:
     gate = Gate()
 
     def check(uids: Sequence[str], after: Tensor) -> None:
-        gate.may_exit("joint", 0, 0)
+        gate.hold()
         raise death
 
-    runner = BatchRunner(small_model(), Checked(check), GENERATION)
-    engine = Engine(runner, EngineConfig(group_size=2))
+    config = EngineConfig(group_size=2, policy=policy)
+    engine = Engine(make_runner(small_model(), Checked(check), GENERATION, "propagate", config))
     futures = [engine.submit(make_rows(3, prefix="a"))]
     assert gate.entered.wait(PATIENCE_S)
     futures += [engine.submit(make_rows(2, prefix="b")), engine.submit(make_rows(1, prefix="c", grid=(1, 2)))]
@@ -363,7 +404,8 @@ def test_every_waiting_call_learns_of_the_engine_s_death(
 def test_a_death_leaves_delivered_calls_alone(small_model: Any, make_rows: Any) -> None:
     (bad,), rows = make_rows(1, prefix="bad"), make_rows(2)
     exits = raising(torch.AcceleratorError("device lost"), when=lambda uids: bad.uid in uids)
-    engine = Engine(BatchRunner(small_model(), exits, GENERATION), EngineConfig(group_size=2))
+    config = EngineConfig(group_size=2)
+    engine = Engine(make_runner(small_model(), exits, GENERATION, "propagate", config))
     answered = engine.submit(rows).result(PATIENCE_S)
     with pytest.raises(EngineStopped):
         engine.submit([bad]).result(PATIENCE_S)

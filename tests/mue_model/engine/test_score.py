@@ -16,6 +16,7 @@ from mue_model.config import BatchPolicy, EngineConfig, GenerationConfig
 from mue_model.engine.batch import BatchRunner
 from mue_model.engine.engine import Engine
 from mue_model.exits import Depths, ScriptedExit
+from mue_model.loading import make_runner
 from mue_model.model import MueModel
 from mue_model.rows import Candidate, RowInput, RowResult
 
@@ -99,11 +100,16 @@ def test_costs_equal_the_counter_on_the_reference(small_model: Any, make_rows: A
     assert costs.row_flops(model.config, result.trace).executed == counter.get_total_flops()
 
 
-def test_an_engine_takes_captions_and_questions_at_once(small_model: Any, make_rows: Any, quantile_exits: Any) -> None:
-    model = small_model(streams="decomposed")
+@pytest.mark.parametrize("streams", ["joint", "decomposed"])
+@pytest.mark.parametrize("policy", ["regroup", "compact", "mask"])
+def test_an_engine_takes_captions_and_questions_at_once(
+    small_model: Any, make_rows: Any, quantile_exits: Any, policy: str, streams: str
+) -> None:
+    model = small_model(streams=streams)
     rows = [*questions(make_rows, 5), *make_rows(5, prefix="caption")]
     exits = quantile_exits(model, rows, 0.5)
-    engine = Engine(BatchRunner(model, exits, GENERATION), EngineConfig(group_size=4))
+    config = EngineConfig(group_size=4, image_group_size=2, policy=policy)
+    engine = Engine(make_runner(model, exits, GENERATION, "propagate", config))
     results = engine.submit(rows).result()
     engine.close()
     for ours, row in zip(results, rows, strict=True):

@@ -1,0 +1,209 @@
+"""Indexed attention for CPUs, compiled by numba: keys and values are read where they lie.
+
+Rows are spread over threads. Products run along the tokens of a slot, whose number is a multiple of 16, and
+four at a time, so that partial sums stay in registers; in single precision the exponential is a polynomial, which
+vector units evaluate for many tokens at once. NaN and infinity come through, so that spoilt rows are noticed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from numba import njit, prange, types
+from numba.extending import overload
+from torch import Tensor
+
+from mue_model.engine.attention import OwnKeys, Segment
+
+_FAST = {"reassoc", "contract", "arcp", "nsz"}
+"""Fast arithmetic that still knows NaN and infinity."""
+
+
+def _exponentials(scores: Any, count: Any, top: Any) -> Any:
+    """Replace scores[:count], all at most `top`, by exp(score - top)."""
+    scores[:count] = np.exp(scores[:count] - top)
+
+
+@overload(_exponentials, jit_options={"fastmath": _FAST})
+def _compiled_exponentials(scores: Any, count: Any, top: Any) -> Any:
+    if scores.dtype == types.float32:
+        return _exponentials_by_polynomial
+    return _exponentials_by_library
+
+
+def _exponentials_by_library(scores: Any, count: Any, top: Any) -> Any:
+    for place in range(count):
+        scores[place] = np.exp(scores[place] - top)
+
+
+def _exponentials_by_polynomial(scores: Any, count: Any, top: Any) -> Any:
+    """Taylor's polynomial around the nearest power of two: within 2e-7, relative, of the true value."""
+    powers = np.empty(count, np.int32)
+    for place in range(count):
+        x = (scores[place] - top) * np.float32(1.4426950408889634)
+        if x < np.float32(-126.0):
+            x = np.float32(-126.0)
+        whole = np.floor(x + np.float32(0.5))
+        rest = (x - whole) * np.float32(0.6931471805599453)
+        value = np.float32(1 / 5040)
+        value = value * rest + np.float32(1 / 720)
+        value = value * rest + np.float32(1 / 120)
+        value = value * rest + np.float32(1 / 24)
+        value = value * rest + np.float32(1 / 6)
+        value = value * rest + np.float32(0.5)
+        value = value * rest + np.float32(1.0)
+        value = value * rest + np.float32(1.0)
+        powers[place] = (np.int32(whole) + np.int32(127)) << np.int32(23)
+        scores[place] = value
+    factors = powers.view(np.float32)
+    for place in range(count):
+        scores[place] *= factors[place]
+
+
+@njit(fastmath=_FAST)
+def _add_scores(scores: Any, start: int, tokens: int, query: Any, keys: Any, bias: Any) -> None:
+    """scores[start + m] = bias[m] + query . keys[:, m] for m < tokens."""
+    part = scores[start : start + tokens]
+    for m in range(tokens):
+        part[m] = bias[m]
+    width = len(query)
+    even = width - width % 4
+    for d in range(0, even, 4):
+        q0, q1, q2, q3 = query[d], query[d + 1], query[d + 2], query[d + 3]
+        k0, k1, k2, k3 = keys[d], keys[d + 1], keys[d + 2], keys[d + 3]
+        for m in range(tokens):
+            part[m] += q0 * k0[m] + q1 * k1[m] + q2 * k2[m] + q3 * k3[m]
+    for d in range(even, width):
+        q0, k0 = query[d], keys[d]
+        for m in range(tokens):
+            part[m] += q0 * k0[m]
+
+
+@njit(fastmath=_FAST)
+def _add_values(out: Any, weights: Any, start: int, tokens: int, values: Any, first: int) -> None:
+    """Add to `out` the weighted values[m, first : first + len(out)] of m < tokens; tokens is a multiple of 4."""
+    width = len(out)
+    for m in range(0, tokens, 4):
+        p0, p1, p2, p3 = weights[start + m], weights[start + m + 1], weights[start + m + 2], weights[start + m + 3]
+        v0, v1 = values[m, first : first + width], values[m + 1, first : first + width]
+        v2, v3 = values[m + 2, first : first + width], values[m + 3, first : first + width]
+        for d in range(width):
+            out[d] += p0 * v0[d] + p1 * v1[d] + p2 * v2[d] + p3 * v3[d]
+
+
+@njit(fastmath=_FAST)
+def _to_weights(scores: Any, count: int) -> None:
+    """Softmax of scores[:count], in place."""
+    top = scores[0]
+    for m in range(count):
+        if scores[m] > top:
+            top = scores[m]
+    _exponentials(scores, count, top)
+    total = scores.dtype.type(0)
+    for m in range(count):
+        total += scores[m]
+    share = scores.dtype.type(1) / total
+    for m in range(count):
+        scores[m] *= share
+
+
+@njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
+def _cross_one(
+    queries: Any, steps: Any, keys: Any, values: Any, bias: Any, places: Any, lanes: Any, lengths: Any, out: Any
+) -> None:
+    heads, width = queries.shape[1], queries.shape[2]
+    for g in prange(len(places)):
+        tokens, place = lengths[g], places[g]
+        scores = np.empty(tokens, queries.dtype)
+        for h in range(heads):
+            first = h * width
+            _add_scores(
+                scores, 0, tokens, queries[g, h], keys[place, first : first + width], bias[lanes[g], h, steps[g]]
+            )
+            _to_weights(scores, tokens)
+            result = out[g, h]
+            result[:] = 0
+            _add_values(result, scores, 0, tokens, values[place], first)
+
+
+@njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
+def _cross_two(
+    queries: Any, steps: Any,
+    keys: Any, values: Any, bias: Any, places: Any, lanes: Any, lengths: Any,
+    keys2: Any, values2: Any, bias2: Any, places2: Any, lanes2: Any, lengths2: Any,
+    out: Any,
+) -> None:  # fmt: skip
+    heads, width = queries.shape[1], queries.shape[2]
+    for g in prange(len(places)):
+        tokens, place, tokens2, place2 = lengths[g], places[g], lengths2[g], places2[g]
+        scores = np.empty(tokens + tokens2, queries.dtype)
+        for h in range(heads):
+            query, part, step = queries[g, h], slice(h * width, (h + 1) * width), steps[g]
+            _add_scores(scores, 0, tokens, query, keys[place, part], bias[lanes[g], h, step])
+            _add_scores(scores, tokens, tokens2, query, keys2[place2, part], bias2[lanes2[g], h, step])
+            _to_weights(scores, tokens + tokens2)
+            result = out[g, h]
+            result[:] = 0
+            _add_values(result, scores, 0, tokens, values[place], h * width)
+            _add_values(result, scores, tokens, tokens2, values2[place2], h * width)
+
+
+@njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
+def _own(
+    queries: Any, keys: Any, values: Any, bias: Any, where: Any, counts: Any, steps: Any, out: Any
+) -> None:
+    heads, width = queries.shape[1], queries.shape[2]
+    for g in prange(len(counts)):
+        count, step = counts[g], steps[g]
+        scores = np.empty(count, queries.dtype)
+        for h in range(heads):
+            query, biases, first = queries[g, h], bias[h, step], h * width
+            for m in range(count):
+                key = keys[where[g, m], first : first + width]
+                score = biases[step + 1 - count + m]
+                for d in range(width):
+                    score += query[d] * key[d]
+                scores[m] = score
+            _to_weights(scores, count)
+            result = out[g, h]
+            result[:] = 0
+            for m in range(count):
+                weight, value = scores[m], values[where[g, m], first : first + width]
+                for d in range(width):
+                    result[d] += weight * value[d]
+
+
+class NumbaAttention:
+    """`IndexedAttention` in place, for float32 and float64 on a CPU."""
+
+    def __init__(self, threads: int) -> None:
+        """Run on so many threads, as torch does beside it."""
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+
+    def own(self, queries: Tensor, own: OwnKeys) -> Tensor:
+        """See `IndexedAttention.own`."""
+        flat, out = _arrays(queries)
+        keys, values = own.keys.flatten(0, 1).numpy(), own.values.flatten(0, 1).numpy()
+        _own(flat, keys, values, own.bias.numpy(), own.where, own.counts, own.steps, out)
+        return torch.from_numpy(out).view(queries.shape)
+
+    def cross(self, queries: Tensor, steps: np.ndarray, segments: tuple[Segment, ...]) -> Tensor:
+        """See `IndexedAttention.cross`."""
+        flat, out = _arrays(queries)
+        parts = [part for segment in segments for part in _parts(segment)]
+        (_cross_one if len(segments) == 1 else _cross_two)(flat, steps, *parts, out)
+        return torch.from_numpy(out).view(queries.shape)
+
+
+def _arrays(queries: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Return queries [G, H, 1, D] as [G, H, D], and room for the result."""
+    flat = queries[:, :, 0].contiguous().numpy()
+    return flat, np.empty_like(flat)
+
+
+def _parts(segment: Segment) -> tuple[np.ndarray, ...]:
+    stores = (segment.keys.numpy(), segment.values.numpy(), segment.bias.numpy())
+    return (*stores, segment.places, segment.lanes, segment.lengths)

@@ -1,0 +1,42 @@
+"""What the engine's thread drives: rows in, one bit of work at a time, results out under the rows' tickets."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+
+from mue_model.rows import RowError, RowInput, RowResult
+
+
+class Runner(Protocol):
+    """Not thread-safe: one thread owns it. A row that raises gets a result with an error; others are untouched."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether rows are inside."""
+        ...
+
+    def room(self) -> int:
+        """Return how many rows may be admitted now; more than 0 where nothing is inside."""
+        ...
+
+    def admit(self, ticket: int, row: RowInput) -> None:
+        """Take a row in."""
+        ...
+
+    def step(self, *, held_back: bool = False) -> list[tuple[int, RowResult]]:
+        """Do some work; return what it finished. `held_back`: rows wait outside for want of room."""
+        ...
+
+
+def is_fatal(failure: Exception) -> bool:
+    """Whether the accelerator itself failed, so that no further row can be answered in this process."""
+    return isinstance(failure, torch.AcceleratorError)
+
+
+def row_error(failure: Exception) -> RowError:
+    """Return what a row that is alone with `failure` reports."""
+    if isinstance(failure, MemoryError | torch.OutOfMemoryError):
+        return RowError(code="out_of_memory", message=str(failure))
+    return RowError(code="model_error", message=f"{type(failure).__name__}: {failure}")
