@@ -109,7 +109,7 @@ class ModelConfig(Config):
 
 
 Thresholds = float | tuple[float, ...]
-KvPolicy = Literal["propagate", "holes"]
+KvPolicy = Literal["propagate", "just_in_time", "holes"]
 ScheduleName = Literal["constant", "paper", "published"]
 
 
@@ -130,7 +130,8 @@ class ExitConfig(Config):
     schedule: ScheduleName = "constant"
     """How the decoder threshold changes over the steps."""
     kv_policy: KvPolicy = "propagate"
-    """Keys and values of skipped decoder layers: `propagate` projects the exit state, `holes` leaves them out."""
+    """Keys and values of skipped decoder layers, when a later token goes deeper: `propagate` projects the exit state,
+    `just_in_time` runs the layers that were skipped, `holes` leaves them out, as the published code does."""
 
     def per_layer(self, model: ModelConfig) -> dict[str, tuple[float, ...]]:
         """Return each stage's thresholds, one per layer of `model`; raise `ConfigError` for a wrong number."""
@@ -151,8 +152,8 @@ class GenerationConfig(Config):
 
     max_tokens: int = Field(default=16, gt=0)
     """Most tokens of one text, end of sequence included."""
-    beams: Literal[1] = 1
-    """Beam width. Only greedy decoding (1) is available so far."""
+    beams: int = Field(default=1, gt=0, le=64)
+    """Beam width; 1 is greedy decoding. OFA's captions are made with 5."""
     no_repeat_ngram: int = Field(default=3, ge=0)
     """No n-gram of this length occurs twice in a text; 0 switches the rule off."""
 
@@ -181,6 +182,9 @@ class EngineConfig(Config):
     """Most images that pass the stem or an encoder layer together (`regroup`)."""
     rows_in_flight: int | None = Field(default=None, gt=0)
     """Most rows in the decoder at a time (`regroup`); left out: enough that some layer always has a full group."""
+    memory_mib: int | None = Field(default=None, gt=0)
+    """Most memory in MiB that rows in flight may take (`regroup`); where that is too little for full groups, groups
+    are thinner. Left out: half of what is free when the engine starts."""
     attention: AttentionBackend = "auto"
     """How decoder tokens attend (`regroup`): `numba` reads keys and values in place on a CPU, `gathered` copies them;
     auto takes what is fastest here."""

@@ -62,10 +62,10 @@ class RowFlops:
 
 def row_flops(config: ModelConfig, trace: ExitTrace) -> RowFlops:
     """Return the FLOPs of the row that `trace` describes, alone, on a model of `config`."""
-    regions = _regions(config, trace)
+    regions = row_regions(config, trace)
     return RowFlops(
         executed=regions.total(),
-        full_same_length=_regions(config, full_depth(config, trace)).total(),
+        full_same_length=row_regions(config, full_depth(config, trace)).total(),
         checks=check_flops(config, trace),
         kv_fill=regions.kv_fill,
         regions=regions,
@@ -85,7 +85,8 @@ def full_depth(config: ModelConfig, trace: ExitTrace) -> ExitTrace:
     )
 
 
-def _regions(config: ModelConfig, trace: ExitTrace) -> RegionFlops:
+def row_regions(config: ModelConfig, trace: ExitTrace) -> RegionFlops:
+    """Return `row_flops(...).executed` by region, for those who need no more."""
     width, patches, prompt = config.d_model, trace.grid[0] * trace.grid[1], trace.prompt_tokens
     memory = patches + prompt
     joint = config.streams == "joint"
@@ -101,8 +102,8 @@ def _regions(config: ModelConfig, trace: ExitTrace) -> RegionFlops:
         text_layers=0 if joint else trace.text * encoder_layer_flops(config, prompt),
         cross_kv=trace.cross_kv_layers * cross_kv_flops(config, memory),
         decoder_layers=_decoder_flops(config, trace, memory),
-        kv_fill=trace.kv_fills * kv_fill,
-        head=(trace.scored_tokens or len(trace.decoder)) * 2 * width * config.vocab_size,
+        kv_fill=trace.beams * (trace.kv_fills * kv_fill + _caught_up_flops(config, trace, memory)),
+        head=trace.beams * (trace.scored_tokens or len(trace.decoder)) * 2 * width * config.vocab_size,
     )
 
 
@@ -111,7 +112,30 @@ def _decoder_flops(config: ModelConfig, trace: ExitTrace, memory: int) -> int:
     if trace.candidates:
         tokens = trace.candidates * trace.target_tokens
         return trace.decoder[0] * tokens * decoder_layer_flops(config, trace.target_tokens, memory)
+    return trace.beams * _beam_flops(config, trace, memory)
+
+
+def _beam_flops(config: ModelConfig, trace: ExitTrace, memory: int) -> int:
+    """All decoder layers that ran for the tokens of one beam."""
+    if trace.kv_policy != "holes":  # each key of each layer adds the same
+        alone, key = decoder_layer_flops(config, 0, memory), 4 * config.d_model
+        return sum(depth * (alone + key * (step + 1)) for step, depth in enumerate(trace.decoder))
     return sum(decoder_layer_flops(config, keys, memory) for keys in _self_attention_lengths(config, trace))
+
+
+def _caught_up_flops(config: ModelConfig, trace: ExitTrace, memory: int) -> int:
+    """Layers that ran later for tokens that had skipped them (`just_in_time`), keys and values not included.
+
+    A token's keys and values at a layer need its state there: what it skipped before that layer is run.
+    """
+    if trace.kv_policy != "just_in_time":
+        return 0
+    flops, reach = 0, 0
+    for step in range(len(trace.decoder) - 1, -1, -1):
+        run_later = max(0, reach - trace.decoder[step] - 1)
+        flops += run_later * (decoder_layer_flops(config, step + 1, memory) - 4 * config.d_model**2)
+        reach = max(reach, trace.decoder[step])
+    return flops
 
 
 def _target_position_flops(config: ModelConfig, trace: ExitTrace, memory: int) -> int:
@@ -121,9 +145,7 @@ def _target_position_flops(config: ModelConfig, trace: ExitTrace, memory: int) -
 
 
 def _self_attention_lengths(config: ModelConfig, trace: ExitTrace) -> list[int]:
-    """Number of self-attention keys of every decoder layer that ran, over all steps."""
-    if trace.kv_policy == "propagate":
-        return [step + 1 for step, depth in enumerate(trace.decoder) for _ in range(depth)]
+    """Number of self-attention keys of every decoder layer that ran, over all steps, where caches have holes."""
     cached, lengths = [0] * config.decoder_layers, []
     for depth in trace.decoder:
         for layer in range(depth):
@@ -165,7 +187,7 @@ def memory_position_flops(config: ModelConfig, memory: int) -> int:
 
 def step_position_flops(config: ModelConfig, memory: int, steps: int) -> int:
     """Return the FLOPs of the decoder's position biases over `steps` steps, each step seeing those before it."""
-    products = sum(2 * (step + 1 + memory) * config.d_model for step in range(steps))
+    products = config.d_model * (steps * (steps + 1) + 2 * steps * memory)
     return steps * 6 * config.d_model**2 + products
 
 

@@ -16,8 +16,11 @@ KeysValues = tuple[Tensor, Tensor]
 """Keys and values, each [G, H, T, D]."""
 
 
-Attend = Callable[[Tensor], Tensor]
-"""Lets scaled queries [G, H, Q, D] attend to keys and values that it knows; returns [G, H, Q, D]."""
+Attend = Callable[[Tensor, Tensor], Tensor]
+"""Lets scaled queries [G, H, Q, D] attend to keys and values that it knows; returns [G, H, Q, D].
+
+Is also told the input [G, Q, C] that the queries were projected from, which a layer's own keys and values are made of.
+"""
 
 AttentionKernel = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """What computes softmax attention: `attend` or `attend_fused`."""
@@ -37,6 +40,12 @@ def attend_fused(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) ->
     return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, scale=1.0)
 
 
+def find_at_once(module: nn.Module) -> None:
+    """Put submodules where Python looks first: torch finds them by a call, dozens of times in every decoder layer."""
+    for name, child in module.named_children():
+        module.__dict__[name] = child
+
+
 class Attention(nn.Module):
     """Multi-head attention with a gain per head before the output projection."""
 
@@ -50,6 +59,7 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(width, width)
         self.c_attn = nn.Parameter(torch.ones(heads))
         self.kernel: AttentionKernel = attend
+        find_at_once(self)
 
     def _split(self, x: Tensor) -> Tensor:
         """[G, T, C] -> [G, H, T, D]."""
@@ -62,11 +72,11 @@ class Attention(nn.Module):
     def over(self, keys_values: KeysValues, bias: Tensor) -> Attend:
         """Return what attends to keys and values [G, H, K, D]; `bias` broadcasts to [G, H, Q, K]."""
         keys, values = keys_values
-        return lambda queries: self.kernel(queries, keys, values, bias)
+        return lambda queries, _: self.kernel(queries, keys, values, bias)
 
     def forward(self, x: Tensor, attend: Attend) -> Tensor:
         """Let `x` [G, Q, C] attend; returns [G, Q, C]."""
-        heads = attend(self._split(self.q_proj(x)) * self.scale)
+        heads = attend(self._split(self.q_proj(x)) * self.scale, x)
         gained = heads.transpose(1, 2) * self.c_attn[:, None]
         return self.out_proj(gained.flatten(2))
 
@@ -94,6 +104,7 @@ class EncoderLayer(FeedForward):
         self.self_attn = Attention(width, heads, scale_factor)
         self.self_attn_layer_norm = nn.LayerNorm(width)
         self.self_attn_mid_layer_norm = nn.LayerNorm(width)
+        find_at_once(self)
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
         """`x` [G, T, C]; `bias` broadcasts to [G, H, T, T]; returns [G, T, C]."""
@@ -114,6 +125,7 @@ class DecoderLayer(FeedForward):
         self.cross_attn = Attention(width, heads, scale_factor)
         self.cross_attn_layer_norm = nn.LayerNorm(width)
         self.cross_attn_mid_layer_norm = nn.LayerNorm(width)
+        find_at_once(self)
 
     def self_keys_values(self, x: Tensor) -> KeysValues:
         """Keys and values [G, H, T, D] of the residual stream `x` [G, T, C] that enters this layer.

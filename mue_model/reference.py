@@ -8,34 +8,18 @@ exactly what runs here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import torch
 from torch import Tensor
 
+from mue_model.beams import BeamSearch
 from mue_model.candidates import best_candidate, candidate_scores, scored_positions, target_ids
 from mue_model.config import GenerationConfig, KvPolicy
-from mue_model.decoding import greedy_tokens
+from mue_model.decoding import advance_beams, greedy_tokens
 from mue_model.exits import ExitPolicy, Stage
 from mue_model.grid import grid_of
 from mue_model.model import MueModel
+from mue_model.row_decoder import EncodedRow, RowDecoder
 from mue_model.rows import Candidate, ExitTrace, FinishReason, RowInput, RowResult
-
-
-@dataclass(frozen=True)
-class EncodedRow:
-    """What the encoder hands to the decoder for one row."""
-
-    memory: Tensor
-    """[1, M, C], image tokens then text tokens, after the final LayerNorm."""
-    positions: Tensor
-    """Normalised position embeddings [M, C]."""
-    grid: tuple[int, int]
-    prompt_tokens: int
-    image: int
-    text: int
-    checks: tuple[int, int]
-    """Similarity checks on the image (or joint) and the text stream."""
 
 
 @torch.inference_mode()
@@ -51,7 +35,7 @@ def run_row(
     encoded = encode(model, image, torch.tensor([row.prompt_ids], device=model.device), policy, row.uid)
     if row.candidates:
         return score_candidates(model, encoded, row.prompt_ids, row.candidates, policy, row.uid)
-    return decode_greedy(model, encoded, policy, generation, kv_policy, row.uid)
+    return decode_row(model, encoded, policy, generation, kv_policy, row.uid)
 
 
 def encode(model: MueModel, image: Tensor, ids: Tensor, policy: ExitPolicy, uid: str = "") -> EncodedRow:
@@ -100,83 +84,7 @@ def _run_stream(
     return state, depth, checks
 
 
-@dataclass
-class _LayerCache:
-    """Keys and values of one decoder layer."""
-
-    cross: tuple[Tensor, Tensor] | None = None
-    self_keys: list[Tensor] = field(default_factory=list)
-    self_values: list[Tensor] = field(default_factory=list)
-
-    def append(self, keys_values: tuple[Tensor, Tensor]) -> None:
-        self.self_keys.append(keys_values[0])
-        self.self_values.append(keys_values[1])
-
-    @property
-    def length(self) -> int:
-        return sum(keys.shape[2] for keys in self.self_keys)
-
-    def self_kv(self) -> tuple[Tensor, Tensor]:
-        return torch.cat(self.self_keys, dim=2), torch.cat(self.self_values, dim=2)
-
-
-class RowDecoder:
-    """The decoder of one row, step by step, with its caches; `depths` and counters tell what was executed."""
-
-    def __init__(
-        self, model: MueModel, encoded: EncodedRow, policy: ExitPolicy, kv_policy: KvPolicy, uid: str = ""
-    ) -> None:
-        self.model, self.encoded, self.policy, self.kv_policy, self.uid = model, encoded, policy, kv_policy, uid
-        self.caches = [_LayerCache() for _ in range(model.config.decoder_layers)]
-        self.exit_states: list[Tensor] = []
-        self.depths: list[int] = []
-        self.checks = 0
-        self.kv_fills = 0
-        self._position_keys: list[Tensor] = []
-        self._memory_position_keys = model.decoder.cross_pos_k_linear(encoded.positions)
-
-    def step(self, token: int) -> Tensor:
-        """Feed one token; returns the logits [1, V] of the next, computed at this step's exit only."""
-        model, step = self.model, len(self.depths)
-        state = model.embed_target(torch.tensor([[token]], device=model.device))
-        self_bias, cross_bias = self._position_biases(step)
-        depth = model.config.decoder_layers
-        for layer in range(depth):
-            before, state = state, self._run_layer(layer, step, state, self_bias, cross_bias)
-            if layer + 1 < depth and self.policy.may_exit("decoder", layer, step):
-                self.checks += 1
-                if bool(self.policy.decide("decoder", layer, step, [self.uid], before, state)):
-                    depth = layer + 1
-                    break
-        self.depths.append(depth)
-        self.exit_states.append(state)
-        return model.logits(state)[:, 0]
-
-    def _run_layer(self, layer: int, step: int, state: Tensor, self_bias: Tensor, cross_bias: Tensor) -> Tensor:
-        """One decoder layer for one token, with whatever keys and values it still lacks."""
-        module, cache = self.model.decoder_layer(layer), self.caches[layer]
-        if cache.cross is None:
-            cache.cross = module.cross_keys_values(self.encoded.memory)
-        if self.kv_policy == "propagate" and cache.length < step:
-            skipped = self.exit_states[cache.length : step]
-            self.kv_fills += len(skipped)
-            cache.append(module.self_keys_values(torch.cat(skipped, dim=1)))
-        cache.append(module.self_keys_values(state))
-        bias = self_bias + self.model.decoder.token_relative_bias(layer, step, step + 1)
-        # With holes, as published: the keys that remain get the biases of the most recent positions.
-        over = module.over(cache.self_kv(), bias[..., step + 1 - cache.length :], cache.cross, cross_bias)
-        return module(state, *over)
-
-    def _position_biases(self, step: int) -> tuple[Tensor, Tensor]:
-        """Absolute self-attention bias [H, 1, step + 1] and cross-attention bias [H, 1, M] of one step."""
-        decoder = self.model.decoder
-        position = decoder.text_positions(step, step + 1)
-        self._position_keys.append(decoder.self_pos_k_linear(position))
-        self_bias = decoder.self_position_products(position, torch.cat(self._position_keys))
-        return self_bias, decoder.cross_bias(position, self._memory_position_keys)
-
-
-def decode_greedy(
+def decode_row(
     model: MueModel,
     encoded: EncodedRow,
     policy: ExitPolicy,
@@ -184,17 +92,10 @@ def decode_greedy(
     kv_policy: KvPolicy,
     uid: str = "",
 ) -> RowResult:
-    """Decode one encoded row greedily until the end of sequence or the limit of tokens."""
-    decoder = RowDecoder(model, encoded, policy, kv_policy, uid)
-    tokens: list[int] = []
-    finish: FinishReason = "length"
-    token = model.config.bos_token_id
-    while len(tokens) < generation.max_tokens:
-        token = greedy_tokens(decoder.step(token), [tokens], generation, model.config)[0]
-        tokens.append(token)
-        if token == model.config.eos_token_id:
-            finish = "stop"
-            break
+    """Write the text of one encoded row, greedily or with beams, until it ends or has its last token."""
+    decoder = RowDecoder(model, encoded, policy, kv_policy, uid, generation.beams)
+    write = _write_greedily if generation.beams == 1 else _write_with_beams
+    tokens, finish = write(decoder, generation)
     trace = ExitTrace(
         grid=encoded.grid,
         prompt_tokens=encoded.prompt_tokens,
@@ -205,8 +106,32 @@ def decode_greedy(
         kv_fills=decoder.kv_fills,
         cross_kv_layers=max(decoder.depths),
         kv_policy=kv_policy,
+        beams=generation.beams,
     )
-    return RowResult(uid=uid, tokens=tuple(tokens), finish_reason=finish, trace=trace)
+    return RowResult(uid=uid, tokens=tokens, finish_reason=finish, trace=trace)
+
+
+def _write_greedily(decoder: RowDecoder, generation: GenerationConfig) -> tuple[tuple[int, ...], FinishReason]:
+    config = decoder.model.config
+    tokens: list[int] = []
+    token = config.bos_token_id
+    while len(tokens) < generation.max_tokens:
+        token = greedy_tokens(decoder.step(token), [tokens], generation, config)[0]
+        tokens.append(token)
+        if token == config.eos_token_id:
+            return tuple(tokens), "stop"
+    return tuple(tokens), "length"
+
+
+def _write_with_beams(decoder: RowDecoder, generation: GenerationConfig) -> tuple[tuple[int, ...], FinishReason]:
+    config = decoder.model.config
+    search = BeamSearch(generation.beams, generation.max_tokens, config.eos_token_id)
+    tokens = [config.bos_token_id] * generation.beams
+    while not search.done:
+        [parents] = advance_beams(decoder.step(*tokens)[None], [search], generation, config)
+        decoder.reorder(parents)
+        tokens = [text[-1] for text in search.tokens]
+    return search.best, "length" if len(search.best) == generation.max_tokens else "stop"
 
 
 def decode_sequence(

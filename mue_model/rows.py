@@ -65,7 +65,9 @@ class ExitTrace:
     """(position, layer) pairs whose skipped self-attention keys and values were projected later."""
     cross_kv_layers: int
     """Decoder layers whose cross-attention keys and values were projected."""
-    kv_policy: Literal["propagate", "holes"] = "propagate"
+    kv_policy: Literal["propagate", "just_in_time", "holes"] = "propagate"
+    beams: int = 1
+    """Beams that every decoding step was executed for; they share its depth."""
     candidates: int = 0
     """Candidates scored; 0 where text was generated."""
     target_tokens: int = 0

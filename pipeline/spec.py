@@ -90,8 +90,8 @@ class GenerationSection(Config):
 
     max_tokens: int | None = Field(default=None, gt=0)
     """Most tokens of one text, end of sequence included. Left out: the model's own, 16 where it says nothing."""
-    beams: Literal[1] = 1
-    """Beam width. Only greedy decoding (1) is available so far."""
+    beams: int | None = Field(default=None, gt=0, le=64)
+    """Beam width; 1 is greedy decoding. Left out: the model's own, else 1. OFA's captions are made with 5."""
     no_repeat_ngram: int | None = Field(default=None, ge=0)
     """No n-gram of this length occurs twice in a text; 0 switches the rule off. Left out: the model's own, else 3."""
 

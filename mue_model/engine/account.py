@@ -48,9 +48,7 @@ def with_account(
         return result
     regions = costs.row_flops(config, result.trace).regions
     tables_balance = tables_flops - regions.positions
-    reused = Reused(
-        tables=max(0, -tables_balance), text=regions.text_layers if encoded.text_reused[number] else 0
-    )
+    reused = Reused(tables=max(0, -tables_balance), text=regions.text_layers if encoded.text_reused[number] else 0)
     padding = max(0, tables_balance) + decoder_padding + _encoder_padding(config, geometry, encoded, number)
     return replace(result, flops_reused=reused.total(), reused=reused, flops_padding=padding)
 

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mue_model.layers import KeysValues
+
 TOKENS_MULTIPLE = 16
 """Stores hold a multiple of so many tokens a slot, so that loops over them need no remainder."""
 
@@ -56,8 +58,8 @@ class Segment:
 class IndexedAttention(Protocol):
     """Softmax attention by index. `queries` [G, H, 1, D] are scaled; returns [G, H, 1, D]."""
 
-    def own(self, queries: Tensor, own: OwnKeys) -> Tensor:
-        """Attend to a row's own earlier tokens."""
+    def own(self, queries: Tensor, own: OwnKeys, fresh: KeysValues | None = None) -> Tensor:
+        """Attend to a row's own tokens; `fresh` are the current ones' keys and values, which are kept first."""
         ...
 
     def cross(self, queries: Tensor, steps: np.ndarray, segments: tuple[Segment, ...]) -> Tensor:
@@ -73,21 +75,25 @@ def to_device(indices: np.ndarray, like: Tensor) -> Tensor:
 class GatheredAttention:
     """Copies the keys and values of a group, then attends by products: any device, any dtype."""
 
-    def own(self, queries: Tensor, own: OwnKeys) -> Tensor:
+    def own(self, queries: Tensor, own: OwnKeys, fresh: KeysValues | None = None) -> Tensor:
         """See `IndexedAttention.own`."""
         group, heads, _, _ = queries.shape
+        if fresh is not None:
+            cells = to_device(own.where[np.arange(group), own.counts - 1], queries)
+            for store, new in zip((own.keys, own.values), fresh, strict=True):
+                store.flatten(0, 1).index_copy_(0, cells, new.reshape(group, -1))
         longest = int(own.counts.max())
         where = to_device(own.where[:, :longest], queries)
-        keys, values = (
+        seen = [
             store.flatten(0, 1)[where].view(group, longest, heads, -1).transpose(1, 2)
             for store in (own.keys, own.values)
-        )
+        ]
         rank = np.arange(longest)
         columns = np.clip(own.steps[:, None] + 1 - own.counts[:, None] + rank, 0, own.bias.shape[2] - 1)
         bias = own.bias[:, to_device(own.steps, queries)[:, None], to_device(columns, queries)].transpose(0, 1)
         absent = to_device(rank >= own.counts[:, None], queries)
         bias = bias.masked_fill(absent[:, None], float("-inf"))[:, :, None]
-        return torch.softmax(queries @ keys.transpose(-1, -2) + bias, dim=-1) @ values
+        return torch.softmax(queries @ seen[0].transpose(-1, -2) + bias, dim=-1) @ seen[1]
 
     def cross(self, queries: Tensor, steps: np.ndarray, segments: tuple[Segment, ...]) -> Tensor:
         """See `IndexedAttention.cross`."""

@@ -17,6 +17,7 @@ from numba.extending import overload
 from torch import Tensor
 
 from mue_model.engine.attention import OwnKeys, Segment
+from mue_model.layers import KeysValues
 
 _FAST = {"reassoc", "contract", "arcp", "nsz"}
 """Fast arithmetic that still knows NaN and infinity."""
@@ -44,8 +45,9 @@ def _exponentials_by_polynomial(scores: Any, count: Any, top: Any) -> Any:
     powers = np.empty(count, np.int32)
     for place in range(count):
         x = (scores[place] - top) * np.float32(1.4426950408889634)
-        if x < np.float32(-126.0):
-            x = np.float32(-126.0)
+        far = x < np.float32(-100.0)  # 0 then: a weight near the smallest number makes all that it touches slow
+        if far:
+            x = np.float32(0.0)
         whole = np.floor(x + np.float32(0.5))
         rest = (x - whole) * np.float32(0.6931471805599453)
         value = np.float32(1 / 5040)
@@ -56,7 +58,7 @@ def _exponentials_by_polynomial(scores: Any, count: Any, top: Any) -> Any:
         value = value * rest + np.float32(0.5)
         value = value * rest + np.float32(1.0)
         value = value * rest + np.float32(1.0)
-        powers[place] = (np.int32(whole) + np.int32(127)) << np.int32(23)
+        powers[place] = np.int32(0) if far else (np.int32(whole) + np.int32(127)) << np.int32(23)
         scores[place] = value
     factors = powers.view(np.float32)
     for place in range(count):
@@ -110,7 +112,10 @@ def _to_weights(scores: Any, count: int) -> None:
         scores[m] *= share
 
 
-@njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
+_compiled: Any = njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
+
+
+@_compiled
 def _cross_one(
     queries: Any, steps: Any, keys: Any, values: Any, bias: Any, places: Any, lanes: Any, lengths: Any, out: Any
 ) -> None:
@@ -129,7 +134,7 @@ def _cross_one(
             _add_values(result, scores, 0, tokens, values[place], first)
 
 
-@njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
+@_compiled
 def _cross_two(
     queries: Any, steps: Any,
     keys: Any, values: Any, bias: Any, places: Any, lanes: Any, lengths: Any,
@@ -151,13 +156,18 @@ def _cross_two(
             _add_values(result, scores, tokens, tokens2, values2[place2], h * width)
 
 
-@njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
+@_compiled
 def _own(
-    queries: Any, keys: Any, values: Any, bias: Any, where: Any, counts: Any, steps: Any, out: Any
-) -> None:
+    queries: Any, new_keys: Any, new_values: Any,
+    keys: Any, values: Any, bias: Any, where: Any, counts: Any, steps: Any,
+    out: Any,
+) -> None:  # fmt: skip
     heads, width = queries.shape[1], queries.shape[2]
     for g in prange(len(counts)):
         count, step = counts[g], steps[g]
+        if len(new_keys):
+            keys[where[g, count - 1]] = new_keys[g]
+            values[where[g, count - 1]] = new_values[g]
         scores = np.empty(count, queries.dtype)
         for h in range(heads):
             query, biases, first = queries[g, h], bias[h, step], h * width
@@ -181,13 +191,14 @@ class NumbaAttention:
 
     def __init__(self, threads: int) -> None:
         """Run on so many threads, as torch does beside it."""
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        numba.set_num_threads(min(threads, numba.get_num_threads()))
 
-    def own(self, queries: Tensor, own: OwnKeys) -> Tensor:
+    def own(self, queries: Tensor, own: OwnKeys, fresh: KeysValues | None = None) -> Tensor:
         """See `IndexedAttention.own`."""
         flat, out = _arrays(queries)
-        keys, values = own.keys.flatten(0, 1).numpy(), own.values.flatten(0, 1).numpy()
-        _own(flat, keys, values, own.bias.numpy(), own.where, own.counts, own.steps, out)
+        new = [each.transpose(1, 2).reshape(len(flat), -1).numpy() for each in fresh or ()]
+        stores = (store.flatten(0, 1).numpy() for store in (own.keys, own.values))
+        _own(flat, *(new or [flat[:0, 0]] * 2), *stores, own.bias.numpy(), own.where, own.counts, own.steps, out)
         return torch.from_numpy(out).view(queries.shape)
 
     def cross(self, queries: Tensor, steps: np.ndarray, segments: tuple[Segment, ...]) -> Tensor:

@@ -131,21 +131,22 @@ class BatchDecoder:
         if self.kv_policy == "propagate":
             self._fill_skipped(layer, step, mine)
         rows, places = self._index(running), self._index(store.length[running])
-        keys, values = module.self_keys_values(state)
-        store.self_keys[rows, :, places] = keys[:, :, 0]
-        store.self_values[rows, :, places] = values[:, :, 0]
         lengths = store.length[running] + 1
         store.length[mine] += 1
         longest = int(lengths.max())
         everyone = len(running) == len(self.rows)
         chosen = slice(None) if everyone else rows
-        over = module.over(
-            (store.self_keys[chosen, :, :longest], store.self_values[chosen, :, :longest]),
-            self._self_bias(layer, step, lengths),
-            (store.cross_keys[chosen], store.cross_values[chosen]),
-            self.tables.cross_attention[:, step : step + 1],
-        )
-        return module(state, *over)
+        self_bias = self._self_bias(layer, step, lengths)
+
+        def own(queries: Tensor, normed: Tensor) -> Tensor:
+            keys, values = module.self_attn.keys_values(normed)
+            store.self_keys[rows, :, places] = keys[:, :, 0]
+            store.self_values[rows, :, places] = values[:, :, 0]
+            seen = store.self_keys[chosen, :, :longest], store.self_values[chosen, :, :longest]
+            return module.self_attn.over(seen, self_bias)(queries, normed)
+
+        cross = store.cross_keys[chosen], store.cross_values[chosen]
+        return module(state, own, module.cross_attn.over(cross, self.tables.cross_attention[:, step : step + 1]))
 
     def _self_bias(self, layer: int, step: int, lengths: np.ndarray) -> Tensor:
         """Bias [H, 1, K] or [G, H, 1, K]: the keys a row has get the biases of its most recent positions."""

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from mue_model import costs
+from mue_model.beams import BeamSearch
 from mue_model.config import GenerationConfig, KvPolicy
-from mue_model.decoding import greedy_tokens
+from mue_model.decoding import advance_beams, greedy_tokens
 from mue_model.engine.attention import IndexedAttention, Segment, to_device
 from mue_model.engine.flight import Flight, with_account
 from mue_model.engine.row_store import RowStore
@@ -52,14 +53,17 @@ class DecoderRegion:
         self.store = RowStore(model, generation, kv_policy)
         self._done = done
         layers = model.config.decoder_layers
+        self._layers = [model.decoder_layer(layer) for layer in range(layers)]
         self._checked = checked_at(exit_policy, "decoder", layers, generation.max_tokens)
         self._stretches = stretches_of(self._checked)
         self._flights: dict[int, Flight] = {}
+        self._searches: dict[int, BeamSearch] = {}
+        """Of each row, if there are several beams."""
         self._images, self._texts = (np.zeros(0, dtype=np.int64) for _ in range(2))
         self._own_tables_flops = costs.own_table_flops(model.config, generation.max_tokens)
         self._start = model.embed_target(torch.tensor([[model.config.bos_token_id]], device=model.device))[0, 0]
         for place in range(len(self._stretches) + 1):
-            scheduler.open(Stage(DECODER, place), group_size)
+            scheduler.open(Stage(DECODER, place), max(1, group_size // generation.beams))
         self._head = len(self._stretches)
         """Place of the head, behind all stretches of layers."""
 
@@ -80,7 +84,10 @@ class DecoderRegion:
             self._images, self._texts = grown_array(self._images, capacity), grown_array(self._texts, capacity)
         self._flights[slot] = flight
         self._images[slot], self._texts[slot] = flight.image, flight.text
-        self.store.state[slot] = self._start
+        beams = self.store.beams
+        self.store.state[slot * beams : (slot + 1) * beams] = self._start
+        if beams > 1:
+            self._searches[slot] = BeamSearch(beams, self.store.steps, self.model.config.eos_token_id)
         flight.tables_flops += self._own_tables_flops
         self._own_tables_flops = 0
         self.scheduler.push(Stage(DECODER, 0), [slot])
@@ -95,41 +102,42 @@ class DecoderRegion:
 
     def _run_layers(self, place: int, slots: np.ndarray) -> None:
         store, stretch = self.store, self._stretches[place]
-        steps, index = store.step[slots], to_device(slots, store.state)
-        state = store.state.index_select(0, index)[:, None]
+        steps = store.step[slots]
+        state = store.state.index_select(0, to_device(store.lines(slots), store.state))[:, None]
         for layer in range(*stretch):
             before, state = state, self._run_layer(layer, slots, steps, state)
         leaves = self._decide(stretch.end - 1, slots, steps, before, state)
         state = state[:, 0]
-        if not leaves.all():
-            stays = ~leaves
-            if leaves.any():
-                chosen = to_device(np.flatnonzero(stays), state)
-                store.state.index_copy_(0, index[chosen], state[chosen])
-                state = state[to_device(np.flatnonzero(leaves), state)]
-            else:
-                store.state.index_copy_(0, index, state)
-            self.scheduler.push(Stage(DECODER, place + 1), slots[stays].tolist())
-            slots, steps = slots[leaves], steps[leaves]
-        if len(slots):
-            lines = to_device(slots * store.steps + steps, state)
-            store.exits.view(-1, state.shape[1]).index_copy_(0, lines, state)
-            store.depths[slots, steps] = stretch.end
-            self.scheduler.push(Stage(DECODER, self._head), slots.tolist())
+        stays = np.flatnonzero(~leaves)
+        if len(stays):
+            moving, kept = self._some(state, slots, stays)
+            store.state.index_copy_(0, to_device(store.lines(moving), state), kept)
+            self.scheduler.push(Stage(DECODER, place + 1), moving.tolist())
+        goes = np.flatnonzero(leaves)
+        if len(goes):
+            leaving, kept = self._some(state, slots, goes)
+            store.leave_layers(leaving, store.step[leaving], stretch.end, kept)
+            self.scheduler.push(Stage(DECODER, self._head), leaving.tolist())
+
+    def _some(self, state: Tensor, slots: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, Tensor]:
+        """Return the slots at `places` of a group, and their states."""
+        if len(places) == len(slots):
+            return slots, state
+        return slots[places], state[to_device(self.store.lines(places), state)]
 
     def _run_layer(self, layer: int, slots: np.ndarray, steps: np.ndarray, state: Tensor) -> Tensor:
-        """One decoder layer for one token of each row, with whatever keys and values it still lacks."""
-        module, store = self.model.decoder_layer(layer), self.store
-        segments = self._memory(layer, slots)
-        if self.kv_policy == "propagate":
+        """One decoder layer for one token of each beam, with whatever keys and values it still lacks."""
+        module, store = self._layers[layer], self.store
+        memory = self._memory(layer, slots)
+        if self.kv_policy != "holes":
             self._fill_skipped(layer, slots, steps)
-        store.hold(layer, slots, steps, *module.self_keys_values(state))
-        own = store.own_keys(layer, slots, steps)
-        return module(
-            state,
-            lambda queries: self.attention.own(queries, own),
-            lambda queries: self.attention.cross(queries, steps, segments),
-        )
+        store.hold(layer, slots, steps)
+        own, when = store.own_keys(layer, slots, steps), store.each_beam(steps)
+
+        def attend_to_own(queries: Tensor, normed: Tensor) -> Tensor:
+            return self.attention.own(queries, own, module.self_attn.keys_values(normed))
+
+        return module(state, attend_to_own, lambda queries, _: self.attention.cross(queries, when, memory))
 
     def _memory(self, layer: int, slots: np.ndarray) -> tuple[Segment, ...]:
         """Return the memory of each row at `layer`, projected where no token of any row has reached it before."""
@@ -148,20 +156,41 @@ class DecoderRegion:
                     lanes = streams.lane[of_slot[fresh[shares]]]
                     store.shared_kv[fresh[shares]] += streams.lane_tokens[lanes]
             store.cross_layers[fresh] = layer + 1
-        return tuple(streams.segment(layer, of_slot[slots]) for streams, of_slot in pairs)
+        return self._segments(layer, slots)
+
+    def _segments(self, layer: int, slots: np.ndarray) -> tuple[Segment, ...]:
+        """Return the memory of each row's beams at `layer`, where it has been projected."""
+        own = self.store.each_beam(slots)
+        segments = [self.main.segment(layer, self._images[own])]
+        if self.text:
+            segments.append(self.text.segment(layer, self._texts[own]))
+        return tuple(segments)
 
     def _fill_skipped(self, layer: int, slots: np.ndarray, steps: np.ndarray) -> None:
-        """Project, in one dense call, all earlier tokens that skipped this layer, from their exit states."""
+        """Project, in one dense call, all earlier tokens that skipped this layer."""
         store = self.store
         owners, places = store.skipped(layer, slots, steps)
         if not len(owners):
             return
-        width = store.state.shape[1]
-        states = store.exits.view(-1, width)[to_device(owners * store.steps + places, store.exits)]
-        keys, values = self.model.decoder_layer(layer).self_keys_values(states[:, None])
-        store.hold(layer, owners, places, keys, values)
-        store.held[layer, slots] = steps
-        store.kv_fills += np.bincount(owners, minlength=len(store.kv_fills))
+        if self.kv_policy == "just_in_time":
+            late = store.run_through[owners, places] < layer
+            if late.any():
+                self._catch_up(layer - 1, owners[late], places[late])
+        states = store.exit_states(owners, places)[:, None]
+        store.fill(layer, owners, places, *self._layers[layer].self_keys_values(states))
+
+    def _catch_up(self, layer: int, slots: np.ndarray, steps: np.ndarray) -> None:
+        """Run a layer for earlier tokens that skipped it; its keys and values were filled when the row reached it."""
+        store, segments = self.store, self._segments(layer, slots)
+        own, when = store.own_keys(layer, slots, steps), store.each_beam(steps)
+        states = self._layers[layer](
+            store.exit_states(slots, steps)[:, None],
+            lambda queries, _: self.attention.own(queries, own),
+            lambda queries, _: self.attention.cross(queries, when, segments),
+        )
+        cells = to_device(store.cells(slots, steps), states)
+        store.exits.view(-1, states.shape[2]).index_copy_(0, cells, states[:, 0])
+        store.run_through[slots, steps] = layer + 1
 
     def _decide(self, layer: int, slots: np.ndarray, steps: np.ndarray, before: Tensor, after: Tensor) -> np.ndarray:
         """Return bool [G]: whose token leaves after `layer`."""
@@ -169,36 +198,59 @@ class DecoderRegion:
             return np.ones(len(slots), dtype=bool)
         checked = self._checked[layer, steps]
         uids = [self._flights[slot].row.uid for slot in slots.tolist()]
-        decided = decide_at(self.exit_policy, "decoder", layer, steps.tolist(), uids, before, after).cpu().numpy()
+        states = before.view(len(slots), self.store.beams, -1), after.view(len(slots), self.store.beams, -1)
+        decided = decide_at(self.exit_policy, "decoder", layer, steps.tolist(), uids, *states).cpu().numpy()
         self.store.checks[slots] += checked
         leaves: np.ndarray = decided & checked
         return leaves
 
     def _run_head(self, slots: np.ndarray) -> None:
-        """Choose the next token of each row; rows that have ended leave."""
-        store, config = self.store, self.model.config
-        steps, width = store.step[slots], store.state.shape[1]
-        lines = to_device(slots * store.steps + steps, store.exits)
-        logits = self.model.logits(store.exits.view(-1, width).index_select(0, lines)[:, None])[:, 0]
-        finite = logits.sum(dim=1, dtype=torch.promote_types(logits.dtype, torch.float32)).isfinite().cpu().numpy()
-        tokens = np.array(greedy_tokens(logits, self._histories(slots, steps), self.generation, config))
-        goes_on = finite & (tokens != config.eos_token_id) & (steps + 1 < store.steps)
-        going = slots[goes_on]
+        """Choose the next token of each beam; rows that have ended leave."""
+        store, model = self.store, self.model
+        steps = store.step[slots]
+        logits = model.logits(store.exit_states(slots, steps)[:, None]).view(len(slots), store.beams, -1)
+        sums = logits.sum(dim=(1, 2), dtype=torch.promote_types(logits.dtype, torch.float32))
+        finite = sums.isfinite().cpu().numpy()
+        choose = self._choose_greedily if store.beams == 1 else self._choose_with_beams
+        tokens, goes_on = choose(slots, steps, logits, finite)
+        going = np.flatnonzero(goes_on)
         if len(going):
-            ids = torch.from_numpy(tokens[goes_on]).to(self.model.device)
-            store.state.index_copy_(0, to_device(going, store.state), self.model.embed_target(ids[:, None])[:, 0])
-        store.tokens[slots, steps] = tokens
-        store.step[going] += 1
-        self.scheduler.push(Stage(DECODER, 0), going.tolist())
+            ids = torch.from_numpy(tokens[going].ravel()).to(model.device)
+            store.next_step(slots[going], model.embed_target(ids[:, None])[:, 0])
+            self.scheduler.push(Stage(DECODER, 0), slots[going].tolist())
         self._note_neighbours(slots[steps == 0], slots)
         for place in np.flatnonzero(~goes_on).tolist():
             self._finish(int(slots[place]), int(steps[place]) + 1, bool(finite[place]))
 
-    def _histories(self, slots: np.ndarray, steps: np.ndarray) -> list[list[int]]:
-        """Return each row's tokens so far, if anything depends on them."""
-        if not self.generation.no_repeat_ngram:
-            return [[] for _ in range(len(slots))]
-        return [self.store.tokens[slot, :step].tolist() for slot, step in zip(slots, steps, strict=True)]
+    def _choose_greedily(
+        self, slots: np.ndarray, steps: np.ndarray, logits: Tensor, finite: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the next tokens [G, 1] and bool [G]: who goes on."""
+        store, config = self.store, self.model.config
+        histories: list[list[int]] = [[]] * len(slots)
+        if self.generation.no_repeat_ngram:
+            histories = [store.tokens[slot, :step].tolist() for slot, step in zip(slots, steps, strict=True)]
+        tokens = np.array(greedy_tokens(logits[:, 0], histories, self.generation, config, overwrite=True))
+        store.tokens[slots, steps] = tokens
+        return tokens[:, None], finite & (tokens != config.eos_token_id) & (steps + 1 < store.steps)
+
+    def _choose_with_beams(
+        self, slots: np.ndarray, steps: np.ndarray, logits: Tensor, finite: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the next tokens [G, beams] and bool [G]: who goes on."""
+        store = self.store
+        tokens, goes_on = np.zeros((len(slots), store.beams), dtype=np.int64), np.zeros(len(slots), dtype=bool)
+        sound = np.flatnonzero(finite)
+        searches = [self._searches[slot] for slot in slots[sound].tolist()]
+        if not searches:
+            return tokens, goes_on
+        chosen = logits[to_device(sound, logits)]
+        following = advance_beams(chosen, searches, self.generation, self.model.config)
+        for place, search, parents in zip(sound.tolist(), searches, following, strict=True):
+            store.reorder(int(slots[place]), parents, int(steps[place]) + 1)
+            tokens[place] = [text[-1] for text in search.tokens]
+            goes_on[place] = not search.done
+        return tokens, goes_on
 
     def _note_neighbours(self, fresh: np.ndarray, slots: np.ndarray) -> None:
         if len(fresh):
@@ -208,13 +260,14 @@ class DecoderRegion:
 
     def _finish(self, slot: int, length: int, finite: bool) -> None:
         """Give a row its result and its slot to the next one."""
+        search = self._searches.get(slot)
         flight = self.leave(slot)
         if not finite:
             error = RowError(code="nonfinite", message=f"logits of step {length} are not finite")
             self._done(flight, RowResult(uid=flight.row.uid, error=error))
             return
         store, main = self.store, self.main
-        tokens = tuple(store.tokens[slot, :length].tolist())
+        tokens = search.best if search else tuple(store.tokens[slot, :length].tolist())
         text = self.text or main
         trace = ExitTrace(
             grid=flight.grid,
@@ -230,15 +283,15 @@ class DecoderRegion:
             kv_fills=int(store.kv_fills[slot]),
             cross_kv_layers=int(store.cross_layers[slot]),
             kv_policy=self.kv_policy,
+            beams=store.beams,
         )
-        stopped = tokens[-1] == self.model.config.eos_token_id
-        result = RowResult(
-            uid=flight.row.uid, tokens=tokens, finish_reason="stop" if stopped else "length", trace=trace
-        )
+        cut = len(tokens) == store.steps if search else tokens[-1] != self.model.config.eos_token_id
+        result = RowResult(uid=flight.row.uid, tokens=tokens, finish_reason="length" if cut else "stop", trace=trace)
         self._done(flight, with_account(self.model.config, flight, result, int(store.shared_kv[slot])))
 
     def leave(self, slot: int) -> Flight:
         """Take a row, which waits nowhere, out of the region."""
         flight = self._flights.pop(slot)
+        self._searches.pop(slot, None)
         self.store.slots.give_back(slot)
         return flight

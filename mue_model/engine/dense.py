@@ -13,13 +13,15 @@ import torch
 
 from mue_model.config import EngineConfig, GenerationConfig, KvPolicy
 from mue_model.engine.backends import indexed_attention
-from mue_model.engine.decoder_region import DecoderRegion
+from mue_model.engine.capacity import budget_bytes, row_bytes
+from mue_model.engine.decoder_region import DECODER, DecoderRegion
 from mue_model.engine.encoder_region import ENCODER, EncoderRegion
 from mue_model.engine.flight import Flight
 from mue_model.engine.runner import is_fatal, row_error
 from mue_model.engine.scheduler import Scheduler, Stage, rows_for_full_groups
-from mue_model.engine.score_region import SCORES, ScoreRegion
+from mue_model.engine.score_region import ScoreRegion
 from mue_model.exits import ExitPolicy
+from mue_model.exits import Stage as StreamKind
 from mue_model.model import MueModel
 from mue_model.rows import RowError, RowInput, RowResult
 
@@ -51,7 +53,7 @@ class DenseRunner:
         config: EngineConfig,
     ) -> None:
         self.model, self.scheduler = model, Scheduler()
-        sizes = {
+        sizes: dict[StreamKind, int] = {
             "image": config.image_group_size,
             "joint": config.image_group_size,
             "text": config.group_size,
@@ -71,13 +73,22 @@ class DenseRunner:
             )
         self.rows_in_encoder = rows_for_full_groups(self.encoder.stage_sizes())
         """W of the encoder: most rows whose streams have not settled, or that wait for a slot behind it."""
-        self.rows_in_decoder = config.rows_in_flight or rows_for_full_groups(self.decoder.stage_sizes())
-        """W of the decoder."""
+        self._wanted = config.rows_in_flight or rows_for_full_groups(self.decoder.stage_sizes())
         self.rows_in_scores = rows_for_full_groups(self.scores.stage_sizes())
         """W of candidate scoring, for one geometry."""
+        self._budget = budget_bytes(config.memory_mib, model.device)
+        self._steps = generation.max_tokens
         self._inside = 0
         self._encoded: deque[Flight] = deque()
         self._results: list[tuple[int, RowResult]] = []
+
+    @property
+    def rows_in_decoder(self) -> int:
+        """W of the decoder, or as many rows as the memory can hold."""
+        tokens = sum(store.tokens for store in self.encoder.stores.values())
+        itemsize = self.decoder.store.state.element_size()
+        each = row_bytes(self.model.config, tokens, self._steps, itemsize)
+        return max(1, min(self._wanted, self._budget // each))
 
     @property
     def busy(self) -> bool:
@@ -115,10 +126,13 @@ class DenseRunner:
 
     def _fill_decoder(self) -> None:
         """Give free slots to encoded rows, those first that came first."""
+        if not self._encoded:
+            return
+        rows_in_decoder = self.rows_in_decoder
         for _ in range(len(self._encoded)):
             flight = self._encoded.popleft()
             region, limit = (
-                (self.scores, self.rows_in_scores) if flight.row.candidates else (self.decoder, self.rows_in_decoder)
+                (self.scores, self.rows_in_scores) if flight.row.candidates else (self.decoder, rows_in_decoder)
             )
             if region.in_flight < limit:
                 region.admit(flight)
@@ -146,14 +160,16 @@ class DenseRunner:
         self._run(stage, rows[middle:])
 
     def _region(self, stage: Stage) -> EncoderRegion | DecoderRegion | ScoreRegion:
-        return {ENCODER: self.encoder, SCORES: self.scores}.get(stage.region, self.decoder)
+        if stage.region == ENCODER:
+            return self.encoder
+        return self.decoder if stage.region == DECODER else self.scores
 
     def _fail(self, stage: Stage, row: int, error: RowError) -> None:
         """Give the row, or all rows that need the stream, the error."""
         if stage.region == ENCODER:
             flights = self.encoder.fail(stage, row)
         else:
-            flights = [(self.scores if stage.region == SCORES else self.decoder).leave(row)]
+            flights = [(self.decoder if stage.region == DECODER else self.scores).leave(row)]
         for flight in flights:
             self._deliver(flight, RowResult(uid=flight.row.uid, error=error))
 

@@ -42,7 +42,7 @@ def with_account(config: ModelConfig, flight: Flight, result: RowResult, shared_
     Over all rows, executed - reused + padding is what a counter sees.
     """
     assert isinstance(result.trace, ExitTrace)
-    regions = costs.row_flops(config, result.trace).regions
+    regions = costs.row_regions(config, result.trace)
     balance = flight.tables_flops - regions.positions
     reused = Reused(
         tables=max(0, -balance),

@@ -143,9 +143,7 @@ class ScoreRegion:
             counts.append(len(places))
         logits = self.model.logits(torch.cat(picked)[None])[0].split(counts)
         uids = tuple(row.flight.row.uid for row in rows)
-        scores = [
-            candidate_scores(part, row.flight.row.candidates) for part, row in zip(logits, rows, strict=True)
-        ]
+        scores = [candidate_scores(part, row.flight.row.candidates) for part, row in zip(logits, rows, strict=True)]
         for slot, row, own in zip(slots, rows, scores, strict=True):
             row.flight.neighbours = uids
             self.leave(slot)

@@ -194,9 +194,7 @@ class StreamStore:
     def segment(self, layer: int, slots: np.ndarray) -> Segment:
         """Return the streams as attention of decoder layer `layer` reads them; all are projected."""
         cross = self._cross[layer]
-        return Segment(
-            cross.keys, cross.values, self._bias, cross.places[slots], self.lane[slots], self.length[slots]
-        )
+        return Segment(cross.keys, cross.values, self._bias, cross.places[slots], self.lane[slots], self.length[slots])
 
     @property
     def bytes(self) -> int:

@@ -89,9 +89,7 @@ class BatchSource:
     def _hypotheses(self, chosen: Sequence[Example], rng: np.random.Generator) -> Batch:
         """Return the recipe's number of hypotheses about each of `chosen`, those of one example side by side."""
         count, share = self.recipe.hypotheses, self.recipe.neutral_share
-        numbers = [
-            number for example in chosen for number in _drawn_hypotheses(example.hypotheses, count, share, rng)
-        ]
+        numbers = [number for example in chosen for number in _drawn_hypotheses(example.hypotheses, count, share, rng)]
         return entailment_batch([example for example in chosen for _ in range(count)], numbers, self.processor)
 
     def _joined(self, task: Task, along: float) -> int:

@@ -115,7 +115,9 @@ def _layer_losses(
     logits = [model.logits(state[scored]) for state in states]
     first = first_depths(batch, recipe, len(states)).to(targets.device)[:, None].expand_as(scored)[scored]
     losses = [
-        _mean(functional.cross_entropy(each, targets[scored], label_smoothing=smoothing, reduction="none"), first <= depth)
+        _mean(
+            functional.cross_entropy(each, targets[scored], label_smoothing=smoothing, reduction="none"), first <= depth
+        )
         for depth, each in enumerate(logits, 1)
     ]
     return torch.stack(losses), logits

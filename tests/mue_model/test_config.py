@@ -42,7 +42,7 @@ def test_an_unknown_key_is_an_error_that_names_the_nearest(config: Any) -> None:
         (EngineConfig, {"policy": "regroup"}, "policy"),
         (ExitConfig, {"schedule": "cosine"}, "schedule"),
         (ExitConfig, {"image": "often"}, "image"),
-        (ExitConfig, {"kv_policy": "just_in_time"}, "kv_policy"),
+        (ExitConfig, {"kv_policy": "sometimes"}, "kv_policy"),
     ],
 )
 def test_a_wrong_value_is_an_error_that_names_its_key(cls: Any, data: dict[str, Any], key: str) -> None:

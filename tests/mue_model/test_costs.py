@@ -35,27 +35,36 @@ def trace_of(config: ModelConfig, image: int, text: int, decoder: Sequence[int],
         text=image if config.streams == "joint" else text,
         decoder=tuple(decoder),
         checks=(0, 0, 0),
-        kv_fills=fills if kv_policy == "propagate" else 0,
+        kv_fills=fills if kv_policy != "holes" else 0,
         cross_kv_layers=max(decoder),
         kv_policy=kv_policy,
     )
 
 
 @both_streams
-@pytest.mark.parametrize("kv_policy", ["propagate", "holes"])
+@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize("kv_policy", ["propagate", "just_in_time", "holes"])
 @pytest.mark.parametrize("grid", [(2, 2), (1, 4), (3, 2)])
 def test_a_row_costs_what_the_counter_sees(
-    small_model: Any, make_rows: Any, random_script: Any, counted: Any, streams: str, kv_policy: KvPolicy, grid: Any
+    small_model: Any,
+    make_rows: Any,
+    random_script: Any,
+    counted: Any,
+    streams: str,
+    kv_policy: KvPolicy,
+    grid: Any,
+    beams: int,
 ) -> None:
     model, rows = small_model(streams=streams), make_rows(2, grid=grid, prefix=f"{streams}-{kv_policy}")
-    policy = random_script(model, rows)
+    policy, generation = random_script(model, rows), GENERATION.model_copy(update={"beams": beams})
     for row in rows:
-        result, seen = counted(lambda row=row: run_row(model, row, policy, GENERATION, kv_policy))
+        result, seen = counted(lambda row=row: run_row(model, row, policy, generation, kv_policy))
         flops = costs.row_flops(model.config, result.trace)
         assert flops.executed == flops.regions.total() == seen
         depths = (result.trace.image, result.trace.text, result.trace.decoder)
         assert (
-            replace(trace_of(model.config, *depths, kv_policy), grid=grid, checks=result.trace.checks) == result.trace
+            replace(trace_of(model.config, *depths, kv_policy), grid=grid, checks=result.trace.checks, beams=beams)
+            == result.trace
         )
 
 
@@ -152,7 +161,7 @@ DEPTHS = st.tuples(st.integers(1, 3), st.integers(1, 3), st.lists(st.integers(1,
 @given(
     depths=DEPTHS,
     streams=st.sampled_from(["joint", "decomposed"]),
-    kv_policy=st.sampled_from(["propagate", "holes"]),
+    kv_policy=st.sampled_from(["propagate", "just_in_time", "holes"]),
     where=st.integers(0, 20),
 )
 def test_deeper_is_never_cheaper(small_config: Any, depths: Any, streams: Any, kv_policy: Any, where: int) -> None:

@@ -13,7 +13,7 @@ from mue_model import full_depth
 from mue_model.config import GenerationConfig, KvPolicy
 from mue_model.exits import CosineExit, Depths, NeverExit, ScriptedExit
 from mue_model.model import MueModel
-from mue_model.reference import EncodedRow, RowDecoder, decode_greedy, decode_sequence, encode, run_row
+from mue_model.reference import EncodedRow, RowDecoder, decode_row, decode_sequence, encode, run_row
 from mue_model.rows import RowInput
 
 GENERATION = GenerationConfig(max_tokens=8)
@@ -129,7 +129,7 @@ def test_one_token_never_reads_a_layer_it_does_not_reach(small_model: Any, make_
     for token in (0, 4, 5):
         decoder.step(token)
     assert [cache.cross is not None for cache in decoder.caches] == [True, True, False, False]
-    assert decode_greedy(model, encoded, policy, GENERATION, "propagate", row.uid).trace.cross_kv_layers == 2
+    assert decode_row(model, encoded, policy, GENERATION, "propagate", row.uid).trace.cross_kv_layers == 2
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
