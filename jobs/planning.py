@@ -35,12 +35,13 @@ def prepare(spec: JobSpec) -> PreparedJob:
     Raises:
         PlanError: A shard is missing or named twice.
         ModelFolderError: The model cannot be used.
-        ConfigError: The exits or the longest text do not fit the model.
+        ConfigError: The exits or the longest text do not fit the model, or the engine cannot decode so.
     """
     facts = model_facts(spec.model)
     exits = facts.exits(spec.exits)
     generation = spec.generation.resolved(facts.generation)
     generation.check_fits(facts.config)
+    spec.engine.check_fits(exits, generation)
     urls = expand_urls(spec.inputs.urls)
     shards = plan_shards(urls, count_rows=count_rows if len(urls) <= COUNTED_SHARDS else None)
     parts = fingerprint_parts(

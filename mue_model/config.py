@@ -194,3 +194,12 @@ class EngineConfig(Config):
     """Computation dtype. It can change rows within the tolerance of the fingerprint, where it is recorded."""
     threads: int = Field(default=0, ge=0)
     """CPU threads of torch in an actor; 0: `mue run` shares the machine's cores out, elsewhere torch chooses."""
+
+    def check_fits(self, exits: ExitConfig, generation: GenerationConfig) -> None:
+        """Raise `ConfigError` if this policy cannot decode as the job asks."""
+        if self.policy == "regroup":
+            return
+        if generation.beams > 1:
+            raise ConfigError(f"engine.policy = {self.policy}: decodes greedily only; generation.beams needs regroup")
+        if exits.kv_policy == "just_in_time":
+            raise ConfigError(f"engine.policy = {self.policy}: exits.kv_policy just_in_time needs regroup")

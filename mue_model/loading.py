@@ -61,10 +61,12 @@ def build_engine(facts: ModelFacts, exits: ExitConfig, generation: GenerationCon
     """Load the model and start an engine on it that answers with texts.
 
     Raises:
-        ConfigError: The exits or the longest text do not fit the model, or the device is not there.
+        ConfigError: The exits or the longest text do not fit the model, the engine cannot decode so, or the device is
+            not there.
         ModelFolderError: The weights do not fit the configuration.
     """
     generation.check_fits(facts.config)
+    config.check_fits(exits, generation)
     model = load_model(facts, device=config.device, dtype=config.dtype)
     policy = CosineExit.from_config(exits, facts.config, generation.max_tokens)
     runner = make_runner(model, policy, generation, exits.kv_policy, config)

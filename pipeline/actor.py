@@ -70,6 +70,7 @@ class ModelActor:
             pixels=pixels,
             prompt_ids=tuple(table["prompt_ids"][place].as_py()),
             task=table["task"][place].as_py(),
+            image_key=table["image_sha256"][place].as_py() or "",
         )
 
     def _answer(self, rows: list[RowInput]) -> list[RowResult]:

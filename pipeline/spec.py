@@ -118,9 +118,10 @@ class ActorsConfig(Config):
     """Ray CPUs that one actor reserves (a scheduling token, not a limit on threads)."""
     num_gpus: float | None = Field(default=None, ge=0)
     """Ray GPUs that one actor reserves; left out: 1 where the cluster has GPUs, else 0."""
-    concurrent_calls: int = Field(default=4, gt=0)
-    """Ray calls in one actor at a time; their rows share the engine's batches."""
-    rows_per_call: int = Field(default=16, gt=0)
+    concurrent_calls: int = Field(default=16, gt=0)
+    """Ray calls in one actor at a time; their rows share the engine's groups. A call ends with its slowest row: groups
+    stay full while calls x rows per call are twice the rows in flight."""
+    rows_per_call: int = Field(default=32, gt=0)
     """Rows Ray hands over in one call."""
     max_restarts: int = Field(default=3, ge=0)
     """How often Ray restarts a dead actor before the job fails."""

@@ -191,10 +191,11 @@ class NumbaAttention:
 
     def __init__(self, threads: int) -> None:
         """Run on so many threads, as torch does beside it."""
-        numba.set_num_threads(min(threads, numba.get_num_threads()))
+        self._threads = min(threads, numba.get_num_threads())
 
     def own(self, queries: Tensor, own: OwnKeys, fresh: KeysValues | None = None) -> Tensor:
         """See `IndexedAttention.own`."""
+        numba.set_num_threads(self._threads)  # it holds for the calling thread only
         flat, out = _arrays(queries)
         new = [each.transpose(1, 2).reshape(len(flat), -1).numpy() for each in fresh or ()]
         stores = (store.flatten(0, 1).numpy() for store in (own.keys, own.values))
@@ -203,6 +204,7 @@ class NumbaAttention:
 
     def cross(self, queries: Tensor, steps: np.ndarray, segments: tuple[Segment, ...]) -> Tensor:
         """See `IndexedAttention.cross`."""
+        numba.set_num_threads(self._threads)
         flat, out = _arrays(queries)
         parts = [part for segment in segments for part in _parts(segment)]
         (_cross_one if len(segments) == 1 else _cross_two)(flat, steps, *parts, out)

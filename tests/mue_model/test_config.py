@@ -36,10 +36,10 @@ def test_an_unknown_key_is_an_error_that_names_the_nearest(config: Any) -> None:
     ("cls", "data", "key"),
     [
         (GenerationConfig, {"max_tokens": 0}, "max_tokens"),
-        (GenerationConfig, {"beams": 5}, "beams"),
+        (GenerationConfig, {"beams": 0}, "beams"),
         (GenerationConfig, {"no_repeat_ngram": -1}, "no_repeat_ngram"),
         (EngineConfig, {"group_size": 0}, "group_size"),
-        (EngineConfig, {"policy": "regroup"}, "policy"),
+        (EngineConfig, {"policy": "sorted"}, "policy"),
         (ExitConfig, {"schedule": "cosine"}, "schedule"),
         (ExitConfig, {"image": "often"}, "image"),
         (ExitConfig, {"kv_policy": "sometimes"}, "kv_policy"),
