@@ -18,6 +18,7 @@ from mue_model.config import BatchPolicy, GenerationConfig, ModelConfig
 from mue_model.engine.backends import indexed_attention
 from mue_model.engine.decode import BatchDecoder
 from mue_model.engine.decoder_region import DECODER, DecoderRegion
+from mue_model.engine.dense import TOGETHER
 from mue_model.engine.encode import settle
 from mue_model.engine.encoder_region import ENCODER, EncoderRegion
 from mue_model.engine.flight import Flight
@@ -119,7 +120,8 @@ def dense_decoder(work: Work, memory: Tensor, exits: ExitPolicy, group: int) -> 
     most, patches, coming, held = rows_for_full_groups(region.stage_sizes()), work.grid[0] * work.grid[1], 0, 0
     began = time.perf_counter()
     while len(results) < work.rows:
-        fresh = range(coming, min(work.rows, coming + most - region.in_flight))
+        room = most + TOGETHER - region.in_flight if region.in_flight <= most else 0
+        fresh = range(coming, min(work.rows, coming + room))
         coming = max(coming, fresh.stop)
         if fresh:
             flights = [

@@ -1,9 +1,9 @@
 """Put a trained model into the package: exit presets, and in its card what it is worth with each of them.
 
-    python demo/ship.py FIRST SECOND CORPUS
+    python demo/ship.py RUN... CORPUS
 
-FIRST and SECOND are the folders of the two runs of `mue train` (demo/checkpoint.sh); the second one's model ships, with
-the card of the first in its own. The figures are those of the test split, measured here.
+Each RUN is the folder of a run of `mue train` that went on from the one before (demo/checkpoint.sh); the last one's
+model ships, with the cards of the others in its own. The figures are those of the test split, measured here.
 """
 
 from __future__ import annotations
@@ -41,29 +41,31 @@ _LIMIT = (
 )
 
 
-def main(first: Path, second: Path, corpus: Path) -> None:
+def main(*arguments: Path) -> None:
     """Copy the model, then measure and describe its presets."""
+    *runs, corpus = arguments
     shutil.rmtree(SHIPPED, ignore_errors=True)
-    shutil.copytree(second / "model", SHIPPED)
+    shutil.copytree(runs[-1] / "model", SHIPPED)
     (SHIPPED / EXITS_FILE).write_text(json.dumps(presets_document(PRESETS, DEFAULT), indent=2, sort_keys=True) + "\n")
     command = [sys.executable, str(REPOSITORY / "benchmarks" / "quality.py"), str(SHIPPED), str(corpus / "test")]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     print(done.stdout)
-    (SHIPPED / CARD_FILE).write_text(card_of(first, second, json.loads(done.stdout.splitlines()[-1])), "utf-8")
+    (SHIPPED / CARD_FILE).write_text(card_of(runs, json.loads(done.stdout.splitlines()[-1])), "utf-8")
 
 
-def card_of(first: Path, second: Path, figures: dict[str, Any]) -> str:
-    """Return the second run's card with the presets' figures, and what the first run's card says of its training."""
+def card_of(runs: list[Path], figures: dict[str, Any]) -> str:
+    """Return the last run's card with the presets' figures, and what the others' cards say of their training."""
     tables = [table(figures[task], task) for task in ("caption", "entailment")]
-    card, earlier = ((run / "model" / CARD_FILE).read_text("utf-8") for run in (second, first))
+    *earlier, card = ((run / "model" / CARD_FILE).read_text("utf-8") for run in runs)
     card = card.split("\n", 1)[1]  # its title is the name of a folder
     before, rest = card.split(EXITS_HEAD)
     _, after = rest.split(LIMITS_HEAD)
-    told = "\n".join(
-        f"#{line}" if line.startswith("#") else line for line in earlier.split("## Weights")[0].splitlines()
-    )
+    told = [
+        "\n".join(f"#{line}" if line.startswith("#") else line for line in each.split("## Weights")[0].splitlines())
+        for each in earlier
+    ]
     limits = f"{LIMITS_HEAD}{after.rstrip()}\n{_LIMIT}"
-    sections = [f"# demo{before}{EXITS_HEAD}", _NOTE, *tables, limits, "## The run before", told]
+    sections = [f"# demo{before}{EXITS_HEAD}", _NOTE, *tables, limits, "## The runs before", *told]
     text = "\n\n".join(section.strip() for section in sections)
     return f"{text}\n"
 

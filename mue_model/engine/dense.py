@@ -25,6 +25,9 @@ from mue_model.exits import Stage as StreamKind
 from mue_model.model import MueModel
 from mue_model.rows import RowError, RowInput, RowResult
 
+TOGETHER = 8
+"""Rows that start decoding side by side, for their memory to be projected in one go: as many more are in flight."""
+
 
 @dataclass(frozen=True)
 class Occupancy:
@@ -73,7 +76,7 @@ class DenseRunner:
             )
         self.rows_in_encoder = rows_for_full_groups(self.encoder.stage_sizes())
         """W of the encoder: most rows whose streams have not settled, or that wait for a slot behind it."""
-        self._wanted = config.rows_in_flight or rows_for_full_groups(self.decoder.stage_sizes())
+        self._wanted = config.rows_in_flight or rows_for_full_groups(self.decoder.stage_sizes()) + TOGETHER
         self.rows_in_scores = rows_for_full_groups(self.scores.stage_sizes())
         """W of candidate scoring, for one geometry."""
         self._budget = budget_bytes(config.memory_mib, model.device)
@@ -128,12 +131,12 @@ class DenseRunner:
         """Give free slots to encoded rows, those first that came first."""
         if not self._encoded:
             return
-        rows_in_decoder = self.rows_in_decoder
+        limit = self.rows_in_decoder
+        if self.decoder.in_flight > limit - min(TOGETHER, limit - 1):
+            limit = 0  # wait until several may start side by side
         for _ in range(len(self._encoded)):
             flight = self._encoded.popleft()
-            region, limit = (
-                (self.scores, self.rows_in_scores) if flight.row.candidates else (self.decoder, rows_in_decoder)
-            )
+            region, limit = (self.scores, self.rows_in_scores) if flight.row.candidates else (self.decoder, limit)
             if region.in_flight < limit:
                 region.admit(flight)
             else:

@@ -177,18 +177,19 @@ class StreamStore:
 
     def project(self, layer: int, slots: np.ndarray) -> None:
         """Project the memory of streams, none twice, to keys and values of decoder layer `layer`."""
-        cross, module = self._cross[layer], self.model.decoder_layer(layer)
+        cross, attention = self._cross[layer], self.model.decoder_layer(layer).cross_attn
         for number in np.unique(self.lane[slots]).tolist():
             mine = slots[self.lane[slots] == number]
             tokens = self.by_number[number].shape.tokens
-            keys, values = module.cross_keys_values(self.read(mine, tokens))
-            places = np.array([cross.take() for _ in range(len(mine))])
-            index = to_device(places, keys)
-            cross.keys[index, :, :tokens] = keys.transpose(2, 3).flatten(1, 2)
-            cross.values[index, :tokens] = values.transpose(1, 2).flatten(2)
-            if tokens < self.tokens:  # what another stream left there is covered by -inf, unless it was not finite
-                cross.keys[index, :, tokens:] = 0
-                cross.values[index, tokens:] = 0
+            memory = self.read(mine, tokens)
+            keys, values = attention.k_proj(memory), attention.v_proj(memory)
+            places = [cross.take() for _ in range(len(mine))]
+            for place, own_keys, own_values in zip(places, keys, values, strict=True):
+                cross.keys[place, :, :tokens].copy_(own_keys.t())
+                cross.values[place, :tokens].copy_(own_values)
+                if tokens < self.tokens:  # another stream's rest is covered by -inf, unless it was not finite
+                    cross.keys[place, :, tokens:] = 0
+                    cross.values[place, tokens:] = 0
             cross.places[mine] = places
 
     def segment(self, layer: int, slots: np.ndarray) -> Segment:

@@ -84,6 +84,48 @@ def test_a_pair_is_about_the_same_images(examples: list[Example], processor: Pro
     assert len(caption.inputs) == len(entailment.inputs) == 5
 
 
+def test_a_pair_may_hold_several_hypotheses_of_each_image(processor: Processor) -> None:
+    hypotheses = tuple(
+        (f"it is {word}", label) for word, label in zip("abcdef", ("entailment", "neutral") * 3, strict=True)
+    )
+    examples = [Example(np.full((32, 32, 3), level, np.uint8), ("a picture",), hypotheses, level) for level in (1, 2)]
+    source = BatchSource(examples, processor, Recipe(paired=True, batch_rows=5, hypotheses=4))
+    caption, entailment = source.draw(np.random.default_rng(0))
+    assert (len(caption.inputs), len(entailment.inputs)) == (5, 20)
+    assert torch.equal(entailment.pixels, caption.pixels.repeat_interleave(4, 0))
+    assert torch.equal(entailment.levels, caption.levels.repeat_interleave(4))
+    for image in range(5):
+        asked = {tuple(row.tolist()) for row in entailment.inputs[4 * image : 4 * image + 4]}
+        assert len(asked) == 4, "one hypothesis comes twice before the others have come"
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0)])
+def test_the_recipe_sets_the_share_of_neutral_hypotheses(processor: Processor, share: float, expected: float) -> None:
+    labels = ("entailment", "contradiction", "neutral", "neutral", "neutral", "contradiction")
+    hypotheses = tuple((f"it is {word}", label) for word, label in zip("abcdef", labels, strict=True))
+    example = Example(np.zeros((32, 32, 3), np.uint8), ("a picture",), hypotheses, 1)
+    recipe = Recipe(paired=True, batch_rows=300, hypotheses=2, neutral_share=share)
+    _, batch = BatchSource([example], processor, recipe).draw(np.random.default_rng(0))
+    [maybe] = {ids[0] for ids in [processor.tokenizer.encode(ENTAILMENT_ANSWERS["neutral"])[1:]]}
+    neutral = (batch.targets == maybe).any(dim=1).float().mean()
+    assert abs(float(neutral) - expected) < 0.06
+
+
+def test_statements_are_the_words_of_what_is_entailed(examples: list[Example], processor: Processor) -> None:
+    batch = entailment_batch(examples[:3], [0, 1, 2], processor)
+    assert batch.statements is not None
+    assert batch.statements.shape == batch.targets.shape
+    seen = set()
+    for row, (hypothesis, label) in enumerate(example.hypotheses[row] for row, example in enumerate(examples[:3])):
+        words = processor.tokenizer.encode(entailment_prompt(hypothesis))[1:-1]
+        said = tuple(batch.statements[row][batch.statements[row] != IGNORED].tolist())
+        assert said == (words if label == "entailment" else ())
+        assert tuple(batch.inputs[row, : len(words)].tolist()) == (BOS, *words[:-1])
+        seen.add(label)
+    assert "entailment" in seen
+    assert len(seen) > 1
+
+
 def test_a_pair_needs_a_hypothesis_of_every_row(examples: list[Example], processor: Processor) -> None:
     with pytest.raises(TrainingError, match=r"8 rows have no hypotheses .*recipe.paired=false"):
         BatchSource(examples, processor, Recipe(paired=True))
