@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 import torch
 from engine_regions import (
+    DenseDecoder,
     Measured,
     Work,
-    dense_decoder,
     dense_encoder,
     script,
     static_decoder,
@@ -96,7 +96,12 @@ def d768_model() -> MueModel:
 
 
 def interleaved(variants: dict[str, Variant], rounds: int) -> dict[str, list[Measured]]:
-    """Run all variants in turn, there and back, so that what slows the machine slows all of them."""
+    """Run all variants in turn, there and back, so that what slows the machine slows all of them.
+
+    The first run of each is thrown away: code is compiled and stores grow in it.
+    """
+    for run in variants.values():
+        run()
     measured: dict[str, list[Measured]] = {name: [] for name in variants}
     for number in range(rounds):
         for name in variants if number % 2 == 0 else reversed(variants):
@@ -170,12 +175,12 @@ def decoder(
         for group in static
     }
     for group in groups:
-        variants[f"dense {group}"] = lambda group=group: dense_decoder(work, memory, exits, group)  # type: ignore[misc]
+        variants[f"dense {group}"] = DenseDecoder(work, memory, exits, group)
         if group in (32, 64) or lean:
-            variants[f"never {group}"] = lambda group=group: dense_decoder(work, memory, unreached, group)  # type: ignore[misc]
+            variants[f"never {group}"] = DenseDecoder(work, memory, unreached, group)
         if lean:
             continue
-        variants[f"saving {group}"] = lambda group=group: dense_decoder(work, memory, NeverExit(), group)  # type: ignore[misc]
+        variants[f"saving {group}"] = DenseDecoder(work, memory, NeverExit(), group)
         if group in (32, 64):
             variants[f"compact {group}"] = lambda group=group: static_decoder(work, memory, exits, group)  # type: ignore[misc]
             variants[f"mask {group}"] = lambda group=group: static_decoder(work, memory, exits, group, "mask")  # type: ignore[misc]

@@ -16,13 +16,13 @@ from torch import Tensor
 
 from mue_model.config import BatchPolicy, GenerationConfig, ModelConfig
 from mue_model.engine.backends import indexed_attention
-from mue_model.engine.decode import BatchDecoder
+from mue_model.engine.decode import BatchDecoder, Stores
 from mue_model.engine.decoder_region import DECODER, DecoderRegion
 from mue_model.engine.dense import TOGETHER
 from mue_model.engine.encode import settle
 from mue_model.engine.encoder_region import ENCODER, EncoderRegion
 from mue_model.engine.flight import Flight
-from mue_model.engine.scheduler import Scheduler, rows_for_full_groups
+from mue_model.engine.scheduler import Scheduler, Stage, rows_for_full_groups
 from mue_model.engine.streams import Shape, StreamStore
 from mue_model.engine.tables import Geometry, build_tables
 from mue_model.exits import Depths, ExitPolicy, ScriptedExit
@@ -101,46 +101,63 @@ def script(work: Work, kind: str, mean_share: float = 0.4) -> ScriptedExit:
     )
 
 
-@torch.inference_mode()
-def dense_decoder(work: Work, memory: Tensor, exits: ExitPolicy, group: int) -> Measured:
-    """The decoder region alone, fed with rows as slots become free."""
-    scheduler, results = Scheduler(), dict[int, RowResult]()
-    main, text = (StreamStore(work.model, kind, work.steps) for kind in ("image", "text"))
-    lanes = main.open_lane(Shape(work.grid, 0))[0], text.open_lane(Shape(None, work.prompt_tokens))[0]
+class DenseDecoder:
+    """The decoder region alone, fed with rows as slots become free; stores stay from call to call, as in an actor."""
 
-    def done(flight: Flight, result: RowResult) -> None:
-        results[flight.ticket] = result
-        main.release(flight.image)
-        text.release(flight.text)
+    def __init__(self, work: Work, memory: Tensor, exits: ExitPolicy, group: int) -> None:
+        self.work, self.memory = work, memory
+        self.scheduler = Scheduler()
+        self.results: dict[int, RowResult] = {}
+        self.main, self.text = (StreamStore(work.model, kind, work.steps) for kind in ("image", "text"))
+        self.lanes = (
+            self.main.open_lane(Shape(work.grid, 0))[0],
+            self.text.open_lane(Shape(None, work.prompt_tokens))[0],
+        )
+        attention = indexed_attention("auto", work.model)
+        stores = self.scheduler, exits, work.generation, "propagate", self.main, self.text, attention
+        self.region = DecoderRegion(work.model, *stores, group, self._done)  # type: ignore[arg-type]
 
-    attention = indexed_attention("auto", work.model)
-    region = DecoderRegion(
-        work.model, scheduler, exits, work.generation, "propagate", main, text, attention, group, done
-    )
-    most, patches, coming, held = rows_for_full_groups(region.stage_sizes()), work.grid[0] * work.grid[1], 0, 0
-    began = time.perf_counter()
-    while len(results) < work.rows:
-        room = most + TOGETHER - region.in_flight if region.in_flight <= most else 0
-        fresh = range(coming, min(work.rows, coming + room))
-        coming = max(coming, fresh.stop)
-        if fresh:
-            flights = [
-                Flight(number, work.row(number), work.grid, main.take(lanes[0]), text.take(lanes[1]))
-                for number in fresh
-            ]
-            part = memory[fresh.start : fresh.stop]
-            main.write(np.array([flight.image for flight in flights]), part[:, :patches])
-            text.write(np.array([flight.text for flight in flights]), part[:, patches:])
-            for store, slots in ((main, [f.image for f in flights]), (text, [f.text for f in flights])):
-                store.layers_run[slots] = work.config.encoder_layers
-            for flight in flights:
-                region.admit(flight)
-        group_of = scheduler.next_group()
-        assert group_of is not None
-        region.run(*group_of)
-    seconds = time.perf_counter() - began
-    held = main.bytes + text.bytes + region.store.bytes
-    return Measured(seconds, traces_of(results), occupancy(scheduler, DECODER), held)
+    def _done(self, flight: Flight, result: RowResult) -> None:
+        self.results[flight.ticket] = result
+        self.main.release(flight.image)
+        self.text.release(flight.text)
+
+    @torch.inference_mode()
+    def __call__(self) -> Measured:
+        """Decode all rows."""
+        work, region, coming = self.work, self.region, 0
+        self.results.clear()
+        most, before = rows_for_full_groups(region.stage_sizes()), self.scheduler.runs()
+        began = time.perf_counter()
+        while len(self.results) < work.rows:
+            if coming < work.rows and region.in_flight <= most:
+                fresh = range(coming, min(work.rows, coming + most + TOGETHER - region.in_flight))
+                self._admit(fresh)
+                coming = fresh.stop
+            group = self.scheduler.next_group()
+            assert group is not None
+            region.run(*group)
+        seconds = time.perf_counter() - began
+        held = self.main.bytes + self.text.bytes + region.store.bytes
+        return Measured(seconds, traces_of(self.results), occupancy(self.scheduler, DECODER, before), held)
+
+    def _admit(self, numbers: range) -> None:
+        flights = [
+            Flight(number, self.work.row(number), self.work.grid, self.main.take(self.lanes[0]), text)
+            for number in numbers
+            for text in [self.text.take(self.lanes[1])]
+        ]
+        part, patches = self.memory[numbers.start : numbers.stop], self.work.grid[0] * self.work.grid[1]
+        images, texts = (np.array([getattr(flight, name) for flight in flights]) for name in ("image", "text"))
+        self.main.write(images, part[:, :patches])
+        self.text.write(texts, part[:, patches:])
+        self.main.layers_run[images] = self.text.layers_run[texts] = self.work.config.encoder_layers
+        for flight in flights:
+            self.region.admit(flight)
+
+
+kept: dict[tuple[int, int], Stores] = {}
+"""Keys and values of static batches, by work and batch size: they too are taken once, as an actor would."""
 
 
 @torch.inference_mode()
@@ -149,11 +166,12 @@ def static_decoder(
 ) -> Measured:
     """Batches from beginning to end; with `NeverExit`, plain full depth over contiguous keys and values."""
     tables = build_tables(work.model, Geometry(work.grid, work.prompt_tokens), work.steps)
+    stores = kept.setdefault((id(work), group), {})
     began = time.perf_counter()
     for start in range(0, work.rows, group):
         uids = [str(number) for number in range(start, min(start + group, work.rows))]
         part = memory[start : start + group]
-        BatchDecoder(work.model, part, tables, uids, exits, work.generation, "propagate", policy).decode()
+        BatchDecoder(work.model, part, tables, uids, exits, work.generation, "propagate", policy, stores).decode()
     return Measured(time.perf_counter() - began, [])
 
 
@@ -213,7 +231,11 @@ def traces_of(results: dict[int, RowResult]) -> list[ExitTrace]:
     return [trace for trace in traces if trace is not None]
 
 
-def occupancy(scheduler: Scheduler, region: int) -> float:
-    """Return rows run over rows that the groups could have held."""
-    runs = [run for stage, run in scheduler.runs().items() if stage.region == region]
-    return sum(rows for _, rows, _ in runs) / sum(places for _, _, places in runs)
+def occupancy(scheduler: Scheduler, region: int, before: dict[Stage, tuple[int, int, int]] | None = None) -> float:
+    """Return rows run over rows that the groups could have held, since `before`."""
+    rows = places = 0
+    for stage, run in scheduler.runs().items():
+        if stage.region == region:
+            earlier = (before or {}).get(stage, (0, 0, 0))
+            rows, places = rows + run[1] - earlier[1], places + run[2] - earlier[2]
+    return rows / places

@@ -44,7 +44,7 @@ class Segment:
     keys: Tensor
     """[places, C, T], tokens last, so that products with a query run along them."""
     values: Tensor
-    """[places, T, C]"""
+    """[places, H, T, D]: what a head reads lies together."""
     bias: Tensor
     """[lanes, H, S, T], by the step of the query; -inf behind a stream's last token."""
     places: np.ndarray
@@ -106,5 +106,5 @@ class GatheredAttention:
             keys = segment.keys[places, :, :longest].view(group, heads, -1, longest)
             bias = segment.bias[to_device(segment.lanes, queries), :, when, :longest]
             scores.append(queries @ keys + bias[:, :, None])
-            values.append(segment.values[places, :longest].view(group, longest, heads, -1).transpose(1, 2))
+            values.append(segment.values[places, :, :longest])
         return torch.softmax(torch.cat(scores, dim=-1), dim=-1) @ torch.cat(values, dim=2)

@@ -85,14 +85,12 @@ def _add_scores(scores: Any, start: int, tokens: int, query: Any, keys: Any, bia
 
 
 @njit(fastmath=_FAST)
-def _add_values(out: Any, weights: Any, start: int, tokens: int, values: Any, first: int) -> None:
-    """Add to `out` the weighted values[m, first : first + len(out)] of m < tokens; tokens is a multiple of 4."""
-    width = len(out)
+def _add_values(out: Any, weights: Any, start: int, tokens: int, values: Any) -> None:
+    """Add to `out` the weighted values[m] of m < tokens; tokens is a multiple of 4."""
     for m in range(0, tokens, 4):
         p0, p1, p2, p3 = weights[start + m], weights[start + m + 1], weights[start + m + 2], weights[start + m + 3]
-        v0, v1 = values[m, first : first + width], values[m + 1, first : first + width]
-        v2, v3 = values[m + 2, first : first + width], values[m + 3, first : first + width]
-        for d in range(width):
+        v0, v1, v2, v3 = values[m], values[m + 1], values[m + 2], values[m + 3]
+        for d in range(len(out)):
             out[d] += p0 * v0[d] + p1 * v1[d] + p2 * v2[d] + p3 * v3[d]
 
 
@@ -131,7 +129,7 @@ def _cross_one(
             _to_weights(scores, tokens)
             result = out[g, h]
             result[:] = 0
-            _add_values(result, scores, 0, tokens, values[place], first)
+            _add_values(result, scores, 0, tokens, values[place, h])
 
 
 @_compiled
@@ -152,8 +150,8 @@ def _cross_two(
             _to_weights(scores, tokens + tokens2)
             result = out[g, h]
             result[:] = 0
-            _add_values(result, scores, 0, tokens, values[place], h * width)
-            _add_values(result, scores, tokens, tokens2, values2[place2], h * width)
+            _add_values(result, scores, 0, tokens, values[place, h])
+            _add_values(result, scores, tokens, tokens2, values2[place2, h])
 
 
 @_compiled

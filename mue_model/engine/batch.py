@@ -12,7 +12,7 @@ from mue_model import costs
 from mue_model.candidates import best_candidate, target_length
 from mue_model.config import BatchPolicy, GenerationConfig, KvPolicy
 from mue_model.engine.account import encoder_trace, with_account
-from mue_model.engine.decode import BatchDecoder, DecodedRow
+from mue_model.engine.decode import BatchDecoder, DecodedRow, Stores
 from mue_model.engine.encode import EncodedBatch, PromptCache, encode_rows
 from mue_model.engine.score import ScoredRow, score_rows
 from mue_model.engine.tables import Geometry, Tables, TableStore
@@ -46,6 +46,7 @@ class BatchRunner:
         self.kv_policy, self.batch_policy = kv_policy, batch_policy
         self._tables = TableStore(model, generation.max_tokens)
         self._prompts = PromptCache()
+        self._stores: Stores = {}
 
     @torch.inference_mode()
     def run(self, rows: Sequence[RowInput]) -> list[RowResult]:
@@ -85,10 +86,14 @@ class BatchRunner:
             self.generation,
             self.kv_policy,
             self.batch_policy,
+            self._stores,
         )
+        decoded = decoder.decode()
+        if not all(row.finite for row in decoded):
+            self._stores.clear()
         return [
             (self._generated(uid, row, encoder_trace(geometry, encoded, number)), self._padding(row, geometry))
-            for number, (uid, row) in enumerate(zip(uids, decoder.decode(), strict=True))
+            for number, (uid, row) in enumerate(zip(uids, decoded, strict=True))
         ]
 
     def _generated(self, uid: str, row: DecodedRow, trace: ExitTrace) -> RowResult:

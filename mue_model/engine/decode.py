@@ -36,7 +36,7 @@ class DecodedRow:
 
 
 class _LayerStore:
-    """Keys and values of one decoder layer for all rows of the batch."""
+    """Keys and values of one decoder layer for all rows of a batch; may serve the next batch of as many rows."""
 
     def __init__(self, rows: int, heads: int, head_dim: int, steps: int, memory: int, like: Tensor) -> None:
         self.self_keys = like.new_zeros(rows, heads, steps, head_dim)
@@ -46,6 +46,16 @@ class _LayerStore:
         self.has_cross = np.zeros(rows, dtype=bool)
         self.length = np.zeros(rows, dtype=int)
         """Valid self-attention positions of each row."""
+        self.shape = (rows, memory)
+
+    def reset(self) -> None:
+        """Forget the rows; what lies in the tensors is finite and covered until it is written."""
+        self.has_cross[:] = False
+        self.length[:] = 0
+
+
+Stores = dict[int, _LayerStore]
+"""By decoder layer."""
 
 
 class BatchDecoder:
@@ -61,14 +71,22 @@ class BatchDecoder:
         generation: GenerationConfig,
         kv_policy: KvPolicy,
         batch_policy: BatchPolicy,
+        stores: Stores | None = None,
     ) -> None:
+        """`stores`, of an earlier batch whose rows were all finite, save taking new memory."""
         self.model, self.memory, self.tables, self.uids = model, memory, tables, uids
         self.exit_policy, self.generation = exit_policy, generation
         self.kv_policy, self.batch_policy = kv_policy, batch_policy
         self.depth = model.config.decoder_layers
         self.rows = [DecodedRow() for _ in uids]
         self.exit_states = memory.new_zeros(len(uids), generation.max_tokens, model.config.d_model)
-        self._stores: dict[int, _LayerStore] = {}
+        self._stores = stores if stores is not None else {}
+        shape = (len(uids), memory.shape[1])
+        for layer, store in list(self._stores.items()):
+            if store.shape == shape:
+                store.reset()
+            else:
+                del self._stores[layer]
 
     def decode(self) -> list[DecodedRow]:
         """Generate until every row has stopped or has its last token."""

@@ -50,9 +50,9 @@ class Lane:
 class _CrossLayer:
     """Cross-attention keys and values of one decoder layer."""
 
-    def __init__(self, width: int, like: Tensor) -> None:
+    def __init__(self, width: int, heads: int, like: Tensor) -> None:
         self.slots = Slots()
-        self.keys, self.values = like.new_zeros(0, width, 0), like.new_zeros(0, 0, width)
+        self.keys, self.values = like.new_zeros(0, width, 0), like.new_zeros(0, heads, 0, width // heads)
         self.places = np.full(0, -1)
         """int64 by stream: where its keys and values are; -1 where they are not."""
 
@@ -60,20 +60,21 @@ class _CrossLayer:
         """Have room for so many streams and tokens."""
         if streams > len(self.places):
             self.places = grown_array(self.places, (streams,), fill=-1)
-        if tokens > self.values.shape[1]:
+        if tokens > self.keys.shape[2]:
             self._grow(len(self.keys), tokens)
 
     def take(self) -> int:
         place = self.slots.take()
         if place is None:
-            self._grow(max(FIRST_SLOTS, 2 * len(self.keys)), self.values.shape[1])
+            self._grow(max(FIRST_SLOTS, 2 * len(self.keys)), self.keys.shape[2])
             place = self.slots.take()
         assert place is not None
         return place
 
     def _grow(self, places: int, tokens: int) -> None:
-        width = self.keys.shape[1]
-        self.keys, self.values = grown(self.keys, (places, width, tokens)), grown(self.values, (places, tokens, width))
+        _, heads, _, width = self.values.shape
+        self.keys = grown(self.keys, (places, heads * width, tokens))
+        self.values = grown(self.values, (places, heads, tokens, width))
         self.slots.extend(places)
 
 
@@ -98,7 +99,10 @@ class StreamStore:
         self.by_number: list[Lane] = []
         self.lane_tokens = np.zeros(0, dtype=np.int64)
         """Tokens of the streams of each lane."""
-        self._cross = [_CrossLayer(config.d_model, self.states) for _ in range(config.decoder_layers)]
+        self._cross = [
+            _CrossLayer(config.d_model, config.decoder_attention_heads, self.states)
+            for _ in range(config.decoder_layers)
+        ]
         self._max_steps = max_steps
         self._bias = self.states.new_zeros(0, config.decoder_attention_heads, max_steps, 0)
 
@@ -178,6 +182,7 @@ class StreamStore:
     def project(self, layer: int, slots: np.ndarray) -> None:
         """Project the memory of streams, none twice, to keys and values of decoder layer `layer`."""
         cross, attention = self._cross[layer], self.model.decoder_layer(layer).cross_attn
+        heads = attention.heads
         for number in np.unique(self.lane[slots]).tolist():
             mine = slots[self.lane[slots] == number]
             tokens = self.by_number[number].shape.tokens
@@ -186,10 +191,10 @@ class StreamStore:
             places = [cross.take() for _ in range(len(mine))]
             for place, own_keys, own_values in zip(places, keys, values, strict=True):
                 cross.keys[place, :, :tokens].copy_(own_keys.t())
-                cross.values[place, :tokens].copy_(own_values)
+                cross.values[place, :, :tokens].copy_(own_values.view(tokens, heads, -1).transpose(0, 1))
                 if tokens < self.tokens:  # another stream's rest is covered by -inf, unless it was not finite
                     cross.keys[place, :, tokens:] = 0
-                    cross.values[place, tokens:] = 0
+                    cross.values[place, :, tokens:] = 0
             cross.places[mine] = places
 
     def segment(self, layer: int, slots: np.ndarray) -> Segment:

@@ -42,7 +42,7 @@ def segment(random: np.random.Generator, dtype: torch.dtype, tokens: int, room: 
     own = random.integers(0, lanes, GROUP)
     return Segment(
         torch.randn(LINES, HEADS * WIDTH, room, dtype=dtype),
-        torch.randn(LINES, room, HEADS * WIDTH, dtype=dtype),
+        torch.randn(LINES, HEADS, room, WIDTH, dtype=dtype),
         bias,
         random.permutation(LINES)[:GROUP],
         own,
@@ -96,10 +96,10 @@ def test_memory_in_segments(
     rows = []
     for row in range(GROUP):
         keys = torch.cat([part.keys[part.places[row]].view(HEADS, WIDTH, -1) for part in segments], dim=2)
-        values = torch.cat([part.values[part.places[row]].view(-1, HEADS, WIDTH) for part in segments])
+        values = torch.cat([part.values[part.places[row]] for part in segments], dim=1)
         bias = torch.cat([part.bias[part.lanes[row], :, steps[row]] for part in segments], dim=1)
         weights = (torch.einsum("hd,hdk->hk", queries[row, :, 0], keys) + bias).softmax(-1)
-        rows.append(torch.einsum("hk,khd->hd", weights, values))
+        rows.append(torch.einsum("hk,hkd->hd", weights, values))
     seen = attention.cross(queries, steps, segments)
     torch.testing.assert_close(seen, torch.stack(rows)[:, :, None], rtol=0, atol=tolerance)
 
@@ -121,7 +121,7 @@ def test_what_is_not_finite_is_seen_by_its_row_alone(
     queries, steps = torch.randn(GROUP, HEADS, 1, WIDTH), random.integers(0, STEPS, GROUP)
     part = segment(random, torch.float32, 16, 16, 1)
     sound = attention.cross(queries, steps, (part,))
-    part.values[part.places[2], 0] = spoilt
+    part.values[part.places[2], :, 0] = spoilt
     seen = attention.cross(queries, steps, (part,))
     assert not seen[2].isfinite().all()
     others = [row for row in range(GROUP) if row != 2]
