@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from jobs.job_folder import PlannedModel, planned_model, run_facts
 from pipeline.ledger import Ledger
-from pipeline.records import RowStatus, ShardState
+from pipeline.records import REUSED, RowStatus, ShardState
 
 _FLOPS = (
     "flops_executed",
@@ -19,6 +19,7 @@ _FLOPS = (
     "flops_checks",
     "flops_kv_fill",
     "flops_reused",
+    *(f"flops_reused_{what}" for what in REUSED),
     "flops_padding",
 )
 _COLUMNS = ["status", "error_code", "image_layers_run", "text_layers_run", "decoder_layers_run", *_FLOPS]
@@ -53,7 +54,11 @@ class Summary:
     flops_kv_fill: int
     """Of `flops_executed`: keys and values of skipped decoder layers."""
     flops_reused: int
-    """Not executed because another row's result was shared. Not a saving of early exit."""
+    """Not executed because another row's result was shared. Not a saving of early exit. The sum of the next four."""
+    flops_reused_tables: int
+    flops_reused_text: int
+    flops_reused_image: int
+    flops_reused_cross_kv: int
     flops_padding: int
     """Executed in a row's place without need. Not a cost of the row."""
     flops_of_other_rows: int

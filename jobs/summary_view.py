@@ -59,7 +59,7 @@ def _lines(summary: Summary) -> list[tuple[str, str]]:
         ("FLOPs at full depth", f"{flops(summary.flops_full_same_length)}, same rows and lengths"),
         ("FLOPs saved", _saved(summary)),
         ("FLOPs of checks", f"{flops(summary.flops_checks)}, not in FLOPs executed"),
-        ("FLOPs reused", f"{flops(summary.flops_reused)}, not a saving of early exit"),
+        ("FLOPs reused", f"{flops(summary.flops_reused)}, not a saving of early exit{_reused(summary)}"),
         ("FLOPs of padding", f"{flops(summary.flops_padding)}, not in FLOPs executed"),
     ]
     if summary.flops_of_other_rows:
@@ -70,6 +70,19 @@ def _lines(summary: Summary) -> list[tuple[str, str]]:
         ("measured time saved", TIME_NOT_MEASURED),
     ]
     return [*lines, ("model", (summary.model_caveat or summary.model).removeprefix("model "))]
+
+
+def _reused(summary: Summary) -> str:
+    """What was shared, largest first, where anything was."""
+    names = {
+        "tables": "position tables",
+        "text": "prompts",
+        "image": "images of several rows",
+        "cross_kv": "keys and values of prompts and images",
+    }
+    parts = {name: getattr(summary, f"flops_reused_{what}") for what, name in names.items()}
+    shared = sorted((name for name in parts if parts[name]), key=lambda name: -parts[name])
+    return ": " + ", ".join(f"{name} {flops(parts[name])}" for name in shared) if shared else ""
 
 
 def flops(count: int) -> str:

@@ -22,7 +22,7 @@ from mue_model.loading import build_engine
 from mue_model.model_folder import ModelFacts, ModelFolderError
 from mue_model.model_names import model_facts
 from mue_model.rows import RowInput, RowResult
-from pipeline.records import COMMIT_SCHEMA, ErrorCode, ErrorStage, RowStatus
+from pipeline.records import COMMIT_SCHEMA, REUSED, ErrorCode, ErrorStage, RowStatus
 
 ENGINE_DIED_EXIT = 70
 """Exit status of an actor process whose engine died, so that Ray starts another."""
@@ -136,5 +136,6 @@ def _answered(result: RowResult, facts: ModelFacts) -> dict[str, Any]:
         "flops_checks": flops.checks,
         "flops_kv_fill": flops.kv_fill,
         "flops_reused": result.flops_reused,
+        **{f"flops_reused_{what}": getattr(result.reused, what) for what in REUSED},
         "flops_padding": result.flops_padding,
     }

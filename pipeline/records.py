@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import pyarrow as pa
 
-ROW_SCHEMA_VERSION = 1
+ROW_SCHEMA_VERSION = 2
 DECODED_SCHEMA_VERSION = 1
 RESULTS_VERSION = 1
 """Bumped whenever the same input and settings may give another text or other layers."""
@@ -169,6 +169,10 @@ _SHADOW = pa.struct(
     ]
 )
 
+REUSED = ("tables", "text", "image", "cross_kv")
+"""What `flops_reused` is the sum of: position tables, prompts, images of several rows, and cross-attention keys and
+values of those."""
+
 ROW_SCHEMA = pa.schema(
     [
         pa.field("uid", pa.string(), nullable=False),
@@ -197,6 +201,7 @@ ROW_SCHEMA = pa.schema(
         pa.field("flops_checks", pa.int64()),
         pa.field("flops_kv_fill", pa.int64()),
         pa.field("flops_reused", pa.int64()),
+        *[pa.field(f"flops_reused_{what}", pa.int64()) for what in REUSED],
         pa.field("flops_padding", pa.int64()),
         pa.field("timings", _TIMINGS),
         pa.field("shadow", _SHADOW),

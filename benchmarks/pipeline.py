@@ -1,0 +1,153 @@
+"""A whole job beside its parts: rows a second of the job, of the engine alone, of reading and decoding alone.
+
+    python benchmarks/pipeline.py drawn/test [--shards-few 1] [--shards-many 3] [--policies regroup compact]
+
+The job is `mue run` with one actor, in processes of its own; start-up is taken out by running two sizes and counting
+the rows between them. The engine alone gets the same rows, decoded before, on as many threads as the job's actor has.
+Reading and decoding alone run in this process, on one thread. The slowest part is the bottleneck. Texts and layers of
+all policies are compared row by row. Prints a table and, as the last line of stdout, one JSON document.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from cluster.local import torch_threads
+from mue_model.config import EngineConfig, EnginePolicy
+from mue_model.loading import build_engine
+from mue_model.model_names import model_facts
+from mue_model.rows import RowInput
+from pipeline.preprocess import DecodeRows
+from pipeline.shard_rows import iter_tables
+from pipeline.spec import FieldsConfig, InputsConfig
+
+COMPARED = ("uid", "text", "finish_reason", "image_layers_run", "text_layers_run", "decoder_layers_run")
+
+
+def decoded_rows(shards: list[Path], model: str, limit: int) -> tuple[list[RowInput], float]:
+    """Rows as the engine gets them, and the seconds that reading and decoding took."""
+    facts, inputs = model_facts(model), InputsConfig(urls=("-",), fields=FieldsConfig())
+    decode = DecodeRows.from_processor(facts.processor)
+    side, rows, began = facts.processor.image_size, list[RowInput](), time.perf_counter()
+    for shard in shards:
+        for table in iter_tables(
+            str(shard), shard.stem, suffixes=inputs.fields.image_suffixes, max_member_bytes=inputs.max_member_mib << 20
+        ):
+            decoded = decode(table)
+            for place, status in enumerate(decoded["status"].to_pylist()):
+                if status == "ok":
+                    pixels = decoded["pixels"][place].as_buffer()
+                    rows.append(row_of(decoded, place, pixels, side))
+            if len(rows) >= limit:
+                return rows[:limit], (time.perf_counter() - began) * limit / len(rows)
+    return rows, time.perf_counter() - began
+
+
+def row_of(table: pa.Table, place: int, pixels: pa.Buffer, side: int) -> RowInput:
+    """One row of a decoded table."""
+    array = np.frombuffer(pixels, dtype=np.uint8).reshape(side, side, 3)
+    prompt_ids = tuple(table["prompt_ids"][place].as_py())
+    return RowInput(uid=table["uid"][place].as_py(), pixels=array, prompt_ids=prompt_ids)
+
+
+def engine_alone(rows: list[RowInput], model: str, policy: EnginePolicy, threads: int) -> float:
+    """Rows a second of the engine, all rows at hand."""
+    torch.set_num_threads(threads)
+    facts = model_facts(model)
+    engine = build_engine(facts, facts.exits("default"), facts.generation, EngineConfig(policy=policy))
+    engine.submit(rows[:64]).result()
+    began = time.perf_counter()
+    engine.submit(rows).result()
+    seconds = time.perf_counter() - began
+    engine.close()
+    return len(rows) / seconds
+
+
+def job(shards: list[Path], output: Path, model: str, policy: str) -> float:
+    """Seconds of a whole `mue run`, start-up included."""
+    shutil.rmtree(output, ignore_errors=True)
+    command = [sys.executable, "-c", "from jobs.cli import main; main()", "-q", "run", *map(str, shards)]
+    command += ["--output", str(output), "--model", model, "--actors", "1", "--set", f"engine.policy={policy}"]
+    began = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def answers(output: Path) -> pa.Table:
+    """What must not depend on the policy, by uid."""
+    manifest = json.loads((output / "manifest.json").read_text())
+    paths = [output / path for path in manifest["files"] if path.startswith("data/")]
+    table = pa.concat_tables([pq.read_table(path, columns=list(COMPARED)) for path in paths])
+    return table.take(pc.sort_indices(table, sort_keys=[("uid", "ascending")]))
+
+
+def main() -> None:
+    """Measure, print, and end with one JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("shards", type=Path, help="folder of tars, each of as many rows")
+    parser.add_argument("--shards-few", type=int, default=1)
+    parser.add_argument("--shards-many", type=int, default=3)
+    parser.add_argument("--model", default="demo")
+    parser.add_argument("--cores", type=int, default=torch.get_num_threads())
+    parser.add_argument("--policies", nargs="+", default=["regroup", "compact"])
+    arguments = parser.parse_args()
+    shards = sorted(arguments.shards.glob("*.tar"))
+    few, many = shards[: arguments.shards_few], shards[: arguments.shards_many]
+    threads = torch_threads(arguments.cores, 1)
+    rows, decode_s = decoded_rows(many, arguments.model, 10**9)
+    few_rows = len(decoded_rows(few, arguments.model, 10**9)[0])
+    entries: list[dict[str, Any]] = []
+    tables = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for policy in arguments.policies:
+            short = job(few, Path(folder) / "few", arguments.model, policy)
+            long = job(many, Path(folder) / policy, arguments.model, policy)
+            tables[policy] = answers(Path(folder) / policy)
+            alone = engine_alone(rows, arguments.model, policy, threads)
+            whole = (len(rows) - few_rows) / (long - short)
+            parts = {"engine": alone, "read and decode, one core": len(rows) / decode_s}
+            entries.append(
+                {
+                    "policy": policy,
+                    "job_rows_per_s": whole,
+                    "engine_alone_rows_per_s": alone,
+                    "decode_alone_rows_per_s": len(rows) / decode_s,
+                    "job_over_engine": whole / alone,
+                    "start_up_s": short - few_rows / whole,
+                    "bottleneck": min(parts, key=lambda part: parts[part]),
+                }
+            )
+    first = tables[arguments.policies[0]]
+    same = {policy: table.equals(first) for policy, table in tables.items()}
+    differing = {
+        policy: sum(ours != theirs for ours, theirs in zip(table.to_pylist(), first.to_pylist(), strict=True))
+        for policy, table in tables.items()
+    }
+    table = Table(title=f"{len(rows):,} rows, actor of {threads} thread(s)", box=None, title_justify="left")
+    for key in entries[0]:
+        table.add_column(key, justify="left" if key in ("policy", "bottleneck") else "right")
+    for entry in entries:
+        table.add_row(*(f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in entry.values()))
+    Console(width=150).print(table)
+    print(f"rows that differ from {arguments.policies[0]}: {differing}")
+    print(json.dumps({"threads": threads, "rows": len(rows), "entries": entries, "same": same, "differing": differing}))
+
+
+if __name__ == "__main__":
+    main()
