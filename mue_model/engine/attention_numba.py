@@ -23,26 +23,26 @@ _FAST = {"reassoc", "contract", "arcp", "nsz"}
 """Fast arithmetic that still knows NaN and infinity."""
 
 
-def _exponentials(scores: Any, count: Any, top: Any) -> Any:
-    """Replace scores[:count], all at most `top`, by exp(score - top)."""
-    scores[:count] = np.exp(scores[:count] - top)
+def _exponentials(scores: Any, top: Any, powers: Any) -> Any:
+    """Replace scores, all at most `top`, by exp(score - top); `powers` is room for as many integers."""
+    scores[:] = np.exp(scores - top)
 
 
 @overload(_exponentials, jit_options={"fastmath": _FAST})
-def _compiled_exponentials(scores: Any, count: Any, top: Any) -> Any:
+def _compiled_exponentials(scores: Any, top: Any, powers: Any) -> Any:
     if scores.dtype == types.float32:
         return _exponentials_by_polynomial
     return _exponentials_by_library
 
 
-def _exponentials_by_library(scores: Any, count: Any, top: Any) -> Any:
-    for place in range(count):
+def _exponentials_by_library(scores: Any, top: Any, powers: Any) -> Any:
+    for place in range(len(scores)):
         scores[place] = np.exp(scores[place] - top)
 
 
-def _exponentials_by_polynomial(scores: Any, count: Any, top: Any) -> Any:
+def _exponentials_by_polynomial(scores: Any, top: Any, powers: Any) -> Any:
     """Taylor's polynomial around the nearest power of two: within 2e-7, relative, of the true value."""
-    powers = np.empty(count, np.int32)
+    count = len(scores)
     for place in range(count):
         x = (scores[place] - top) * np.float32(1.4426950408889634)
         far = x < np.float32(-100.0)  # 0 then: a weight near the smallest number makes all that it touches slow
@@ -95,13 +95,14 @@ def _add_values(out: Any, weights: Any, start: int, tokens: int, values: Any) ->
 
 
 @njit(fastmath=_FAST)
-def _to_weights(scores: Any, count: int) -> None:
-    """Softmax of scores[:count], in place."""
+def _to_weights(scores: Any, powers: Any) -> None:
+    """Softmax, in place."""
+    count = len(scores)
     top = scores[0]
     for m in range(count):
         if scores[m] > top:
             top = scores[m]
-    _exponentials(scores, count, top)
+    _exponentials(scores, top, powers[:count])
     total = scores.dtype.type(0)
     for m in range(count):
         total += scores[m]
@@ -119,17 +120,15 @@ def _cross_one(
 ) -> None:
     heads, width = queries.shape[1], queries.shape[2]
     for g in prange(len(places)):
-        tokens, place = lengths[g], places[g]
-        scores = np.empty(tokens, queries.dtype)
+        tokens, place, step = lengths[g], places[g], steps[g]
+        scores, powers = np.empty((heads, tokens), queries.dtype), np.empty(tokens, np.int32)
+        for h in range(heads):  # all keys, then all values: memory is read from one end to the other
+            part = slice(h * width, (h + 1) * width)
+            _add_scores(scores[h], 0, tokens, queries[g, h], keys[place, part], bias[lanes[g], h, step])
         for h in range(heads):
-            first = h * width
-            _add_scores(
-                scores, 0, tokens, queries[g, h], keys[place, first : first + width], bias[lanes[g], h, steps[g]]
-            )
-            _to_weights(scores, tokens)
-            result = out[g, h]
-            result[:] = 0
-            _add_values(result, scores, 0, tokens, values[place, h])
+            _to_weights(scores[h], powers)
+            out[g, h] = 0
+            _add_values(out[g, h], scores[h], 0, tokens, values[place, h])
 
 
 @_compiled
@@ -141,17 +140,21 @@ def _cross_two(
 ) -> None:  # fmt: skip
     heads, width = queries.shape[1], queries.shape[2]
     for g in prange(len(places)):
-        tokens, place, tokens2, place2 = lengths[g], places[g], lengths2[g], places2[g]
-        scores = np.empty(tokens + tokens2, queries.dtype)
+        tokens, place, tokens2, place2, step = lengths[g], places[g], lengths2[g], places2[g], steps[g]
+        scores = np.empty((heads, tokens + tokens2), queries.dtype)
+        powers = np.empty(tokens + tokens2, np.int32)
         for h in range(heads):
-            query, part, step = queries[g, h], slice(h * width, (h + 1) * width), steps[g]
-            _add_scores(scores, 0, tokens, query, keys[place, part], bias[lanes[g], h, step])
-            _add_scores(scores, tokens, tokens2, query, keys2[place2, part], bias2[lanes2[g], h, step])
-            _to_weights(scores, tokens + tokens2)
-            result = out[g, h]
-            result[:] = 0
-            _add_values(result, scores, 0, tokens, values[place, h])
-            _add_values(result, scores, tokens, tokens2, values2[place2, h])
+            part = slice(h * width, (h + 1) * width)
+            _add_scores(scores[h], 0, tokens, queries[g, h], keys[place, part], bias[lanes[g], h, step])
+        for h in range(heads):
+            part = slice(h * width, (h + 1) * width)
+            _add_scores(scores[h], tokens, tokens2, queries[g, h], keys2[place2, part], bias2[lanes2[g], h, step])
+        for h in range(heads):
+            _to_weights(scores[h], powers)
+            out[g, h] = 0
+            _add_values(out[g, h], scores[h], 0, tokens, values[place, h])
+        for h in range(heads):
+            _add_values(out[g, h], scores[h], tokens, tokens2, values2[place2, h])
 
 
 @_compiled
@@ -166,7 +169,7 @@ def _own(
         if len(new_keys):
             keys[where[g, count - 1]] = new_keys[g]
             values[where[g, count - 1]] = new_values[g]
-        scores = np.empty(count, queries.dtype)
+        scores, powers = np.empty(count, queries.dtype), np.empty(count, np.int32)
         for h in range(heads):
             query, biases, first = queries[g, h], bias[h, step], h * width
             for m in range(count):
@@ -175,7 +178,7 @@ def _own(
                 for d in range(width):
                     score += query[d] * key[d]
                 scores[m] = score
-            _to_weights(scores, count)
+            _to_weights(scores, powers)
             result = out[g, h]
             result[:] = 0
             for m in range(count):

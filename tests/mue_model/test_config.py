@@ -98,3 +98,15 @@ def test_one_threshold_becomes_one_per_layer(small_config: Any) -> None:
 def test_settings_and_rows_need_no_torch() -> None:
     code = "import sys, mue_model.config, mue_model.rows, mue_model.costs; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_plain_batches_refuse_what_only_the_dense_engine_decodes() -> None:
+    beams, late = GenerationConfig(beams=5), ExitConfig(kv_policy="just_in_time")
+    EngineConfig().check_fits(late, beams)
+    for policy in ("compact", "wait_all", "mask"):
+        engine = EngineConfig.model_validate({"policy": policy})
+        engine.check_fits(ExitConfig(kv_policy="holes"), GenerationConfig())
+        with pytest.raises(ConfigError, match=f"engine.policy = {policy}.*generation.beams needs regroup"):
+            engine.check_fits(ExitConfig(), beams)
+        with pytest.raises(ConfigError, match="just_in_time needs regroup"):
+            engine.check_fits(late, GenerationConfig())

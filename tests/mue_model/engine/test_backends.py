@@ -1,0 +1,30 @@
+"""Which attention serves which model."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+from mue_model.engine.attention import GatheredAttention
+from mue_model.engine.attention_numba import NumbaAttention
+from mue_model.engine.backends import indexed_attention
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_cpu_reads_keys_in_place(small_model: Any, dtype: str) -> None:
+    assert isinstance(indexed_attention("auto", small_model(dtype=dtype)), NumbaAttention)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_what_numba_does_not_know_is_gathered(small_model: Any, dtype: str) -> None:
+    for name in ("auto", "numba", "gathered"):
+        assert isinstance(indexed_attention(name, small_model(dtype=dtype)), GatheredAttention)  # type: ignore[arg-type]
+
+
+def test_without_numba_auto_gathers_and_numba_says_so(small_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mue_model.engine.attention_numba", None)
+    assert isinstance(indexed_attention("auto", small_model()), GatheredAttention)
+    with pytest.raises(ImportError):
+        indexed_attention("numba", small_model())
