@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mue_model import costs, reference
@@ -90,6 +90,9 @@ def mixed_rows(make_rows: Any, count: int, prefix: str = "mixed") -> list[RowInp
 
 # Parity ladder 1: mechanism without numerics.
 
+VARIED = [(1 + n % 3, 3 - n % 3, [1 + n % 4, 4, 1, 2 + n % 2, 1 + n // 2 % 4, 3]) for n in range(13)]
+SETTING = {"attention": "numba", "beams": 1, "group_size": 4, "image_group_size": 2, "rows_in_flight": None}
+
 
 def test_any_schedule_under_any_setting_is_the_reference_s_rows(small_model: Any, make_rows: Any) -> None:
     seen: Counter[str] = Counter()
@@ -109,6 +112,9 @@ def test_any_schedule_under_any_setting_is_the_reference_s_rows(small_model: Any
         image_group_size=st.integers(1, 4),
         rows_in_flight=st.one_of(st.none(), st.integers(1, 5)),
     )
+    @example(depths=VARIED, streams="joint", kv_policy="holes", **SETTING | {"beams": 3})
+    @example(depths=VARIED, streams="decomposed", kv_policy="just_in_time", **SETTING)
+    @example(depths=VARIED, streams="decomposed", kv_policy="propagate", **SETTING)
     def check(depths: list[Any], streams: str, kv_policy: Any, beams: int, **setting: Any) -> None:
         model, rows = small_model(streams=streams), mixed_rows(make_rows, len(depths))
         exits = ScriptedExit({row.uid: Depths(i, t, tuple(d)) for row, (i, t, d) in zip(rows, depths, strict=True)})
