@@ -99,6 +99,7 @@ class Questions:
                 prompt_ids=entailment_prompt_ids(self._tokenizer, hypothesis),
                 task=self._task,
                 candidates=entailment_candidates(self._tokenizer),
+                image_key=row["uid"],
             )
             yield Question(row=asked, key=row["key"], members=members, label=label)
 
