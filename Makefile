@@ -79,3 +79,7 @@ checkpoint: install  ## draw the corpus, train the model that ships and put it i
 .PHONY: clean
 clean:  ## remove the virtual environment and the demo's output
 	rm -rf $(VENV) $(DEMO_OUT)
+
+.PHONY: bench-engine
+bench-engine: install  ## what regrouping is worth in time; minutes, or two with QUICK=--quick
+	$(BIN)/python benchmarks/engine.py $(QUICK)

@@ -139,16 +139,13 @@ class EncoderRegion:
         for layer in range(*stretch):
             before, state = state, self.model.encoder_layer(layer)(state, lane.biases[layer])
         leaves = self._decide(store, stretch.end - 1, streams, before, state)
-        if leaves.all():
-            self._settle(store, index, stretch.end, self.model.encoder.layer_norm(state))
-            return
-        stays = ~leaves
-        if leaves.any():
-            memory = self.model.encoder.layer_norm(state[to_device(np.flatnonzero(leaves), state)])
-            self._settle(store, index[leaves], stretch.end, memory)
-            state = state[to_device(np.flatnonzero(stays), state)]
-        store.write(index[stays], state)
-        self.scheduler.push(stage._replace(place=stage.place + 1), index[stays].tolist())
+        goes, stays = np.flatnonzero(leaves), np.flatnonzero(~leaves)
+        if len(goes):
+            store.write(index[goes], self.model.encoder.layer_norm(_some(state, goes)))
+        if len(stays):
+            store.write(index[stays], _some(state, stays))
+            self.scheduler.push(stage._replace(place=stage.place + 1), index[stays].tolist())
+        self._settle(store, index[goes], stretch.end)
 
     def _embed_images(self, streams: Sequence[_Stream]) -> Tensor:
         model = self.model
@@ -177,9 +174,8 @@ class EncoderRegion:
         decided: np.ndarray = self.exit_policy.decide(store.kind, layer, 0, uids, before, after).cpu().numpy()
         return decided
 
-    def _settle(self, store: StreamStore, slots: np.ndarray, layers_run: int, memory: Tensor) -> None:
-        """Keep the memory of streams, and hand on the rows that have waited for the last of theirs."""
-        store.write(slots, memory)
+    def _settle(self, store: StreamStore, slots: np.ndarray, layers_run: int) -> None:
+        """Streams have become memory: hand on the rows that have waited for the last of theirs."""
         store.layers_run[slots] = layers_run
         store.checks[slots] = self._checked[store.kind][:layers_run].sum()
         self.in_flight -= len(slots)
@@ -232,3 +228,8 @@ class EncoderRegion:
         if stream.key:
             self._by_key.pop(stream.key, None)
         stream.store.release(stream.slot)
+
+
+def _some(states: Tensor, places: np.ndarray) -> Tensor:
+    """Return the states at `places` of a group."""
+    return states if len(places) == len(states) else states[to_device(places, states)]
