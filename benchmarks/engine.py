@@ -3,10 +3,11 @@
     python benchmarks/engine.py [--quick] [--threads 2] [--rounds 3]
 
 f is executed work over full-depth work, R measured time over that of the best full-depth static batch of the same run,
-eta = f / R, s = (1 - R) / (1 - f). Variants are interleaved, round by round; a ratio is the median over rounds. Depths
-are scripted, so that f does not depend on a model's training: `demo` is the model that ships, `d768` has OFA-base's
-sizes with random weights. Prints tables and, as the last line of stdout, one JSON document. --quick takes less than two
-minutes and says less.
+eta = f / R, s = (1 - R) / (1 - f). f_net counts what was really executed on both sides, shared work once and padding
+too; amdahl_share = f_net / R is what is had of the speed-up that it allows. Variants are interleaved, round by round; a
+ratio is the median over rounds. Depths are scripted, so that f does not depend on a model's training: `demo` is the
+model that ships, `d768` has OFA-base's sizes with random weights. Prints tables and, as the last line of stdout, one
+JSON document. --quick takes less than two minutes and says less.
 """
 
 from __future__ import annotations
@@ -213,8 +214,10 @@ def run_rows(model: MueModel, rows: Sequence[RowInput], exits: ExitPolicy, confi
             coming += 1
         results |= dict(runner.step(held_back=coming < len(rows)))
     seconds = time.perf_counter() - began
-    traces = [results[number].trace for number in range(len(rows))]
-    return Measured(seconds, [trace for trace in traces if trace is not None])
+    traces = [trace for number in range(len(rows)) if (trace := results[number].trace) is not None]
+    net = sum(costs.row_flops(model.config, trace).executed for trace in traces)
+    net += sum(result.flops_padding - result.flops_reused for result in results.values())
+    return Measured(seconds, traces, net_flops=net)
 
 
 def whole_rows(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], dict[str, float]]:
@@ -243,9 +246,19 @@ def whole_rows(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], dic
     )
     for policy in ("regroup", "compact", "wait_all", "mask"):
         f, r = executed / at_full, ratio(measured, policy, ["full 32", "full 64"])
-        seconds = statistics.median(run.seconds for run in measured[policy])
+        run = sorted(measured[policy], key=lambda run: run.seconds)[arguments.rounds // 2]
+        f_net = run.net_flops / measured["full 64"][-1].net_flops
         entries.append(
-            {"policy": policy, "f": f, "R": r, "eta": f / r, "amdahl_share": f / r, "rows_per_s": work.rows / seconds}
+            {
+                "policy": policy,
+                "f": f,
+                "f_net": f_net,
+                "R": r,
+                "eta": f / r,
+                "amdahl_share": f_net / r,
+                "gemm_peak_share": run.net_flops / run.seconds / arguments.peak,
+                "rows_per_s": work.rows / run.seconds,
+            }
         )
     return entries, {"flops_error": flops_error(model, rows[:48], exits)}
 

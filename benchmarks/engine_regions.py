@@ -71,6 +71,8 @@ class Measured:
     occupancy: float = 1.0
     bytes: int = 0
     """Of the stores."""
+    net_flops: int = 0
+    """Executed less reused plus padding, where whole rows were run."""
 
 
 class ByImage(ScriptedExit):

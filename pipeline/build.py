@@ -26,6 +26,8 @@ WRITE_CPUS = 0.25
 """Scheduling tokens. Each differs from its neighbour's, or Ray fuses the stages on one kind of machine only."""
 
 TARGET_BLOCK_BYTES = 16 << 20
+WAITING_CALLS = 4
+"""Calls that lie ready at an actor beside those that run: enough to hide the way there, few for they hold pixels."""
 NO_PROGRESS_TIMEOUT_S = 600
 
 
@@ -122,7 +124,7 @@ def _pool(actors: ActorsConfig) -> ActorPoolStrategy:
         min_size=actors.min,
         max_size=actors.max or actors.min,
         initial_size=actors.min,
-        max_tasks_in_flight_per_actor=2 * actors.concurrent_calls,
+        max_tasks_in_flight_per_actor=actors.concurrent_calls + WAITING_CALLS,
         max_concurrent_calls_per_actor=actors.concurrent_calls,
         enable_true_multi_threading=True,
     )
