@@ -7,6 +7,11 @@ The last line of stdout is one JSON document.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parent.parent)  # beside this file pipeline.py hides the package of that name
+
 import argparse
 import json
 from itertools import islice

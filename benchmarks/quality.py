@@ -10,6 +10,11 @@ how much of the time at full depth stem and head take, which no exit can save.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parent.parent)  # beside this file pipeline.py hides the package of that name
+
 import argparse
 import json
 import time
