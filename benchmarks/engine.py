@@ -300,11 +300,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=0, help="3; with --quick 2")
-    parser.add_argument("--rows", type=int, default=0, help="of the demo model: 2,000; with --quick 500")
+    parser.add_argument("--rows", type=int, default=0, help="of the demo model: 2,000; with --quick 256")
     parser.add_argument("--skip-d768", action="store_true")
     arguments = parser.parse_args()
     arguments.rounds = arguments.rounds or (2 if arguments.quick else 3)
-    arguments.rows = arguments.rows or (500 if arguments.quick else 2000)
+    arguments.rows = arguments.rows or (256 if arguments.quick else 2000)
     torch.set_num_threads(arguments.threads)
     with torch.inference_mode():
         arguments.peak = gemm_peak()
@@ -336,8 +336,8 @@ def measure_regions(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     if not arguments.skip_d768:
         model = d768_model()
         if arguments.quick:
-            small = Work(model, (20, 20), 12, 4, 96)
-            return entries + decoder("d768, 412 tokens", small, "geometric", (16,), arguments, lean=True)
+            small = Work(model, (20, 20), 12, 4, 48)
+            return entries + decoder("d768, 412 tokens", small, "geometric", (8,), arguments, lean=True)
         for grid in ((20, 20), (30, 30)):
             tokens = grid[0] * grid[1] + 12
             work = Work(model, grid, 12, 16, 480)

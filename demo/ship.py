@@ -36,8 +36,8 @@ _NOTE = (
 )
 
 _LIMIT = (
-    "- Of hypotheses, neutral ones are told by their words alone. Of those that need a look four in five are told right: "
-    "nineteen in twenty about one object or one kind of object, two in three about relations among several."
+    "- Of hypotheses, neutral ones are told by their words alone. Of those that need a look four in five are told "
+    "right: nineteen in twenty about one object or one kind of object, two in three about relations among several."
 )
 
 

@@ -187,12 +187,21 @@ def _own(
                     result[d] += weight * value[d]
 
 
+@_compiled
+def _warm_up(values: Any) -> None:
+    for place in prange(len(values)):
+        values[place] = place
+
+
 class NumbaAttention:
     """`IndexedAttention` in place, for float32 and float64 on a CPU."""
 
     def __init__(self, threads: int) -> None:
         """Run on so many threads, as torch does beside it."""
-        self._threads = min(threads, numba.get_num_threads())
+        numba.set_num_threads(1)
+        _warm_up(np.zeros(2))
+        torch.set_num_threads(threads)  # both have one OpenMP, and numba's first kernel claims all cores for both
+        self._threads = min(threads, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
 
     def own(self, queries: Tensor, own: OwnKeys, fresh: KeysValues | None = None) -> Tensor:
         """See `IndexedAttention.own`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from typing import Any
 
@@ -28,3 +29,14 @@ def test_without_numba_auto_gathers_and_numba_says_so(small_model: Any, monkeypa
     assert isinstance(indexed_attention("auto", small_model()), GatheredAttention)
     with pytest.raises(ImportError):
         indexed_attention("numba", small_model())
+
+
+def test_numba_does_not_claim_more_cores_for_torch() -> None:
+    """Both share one OpenMP, and numba's first kernel sets it to all cores."""
+    code = (
+        "import torch; torch.set_num_threads(1)\n"
+        "from mue_model.engine.attention_numba import NumbaAttention\n"
+        "NumbaAttention(1)\n"
+        "assert torch.get_num_threads() == 1, torch.get_num_threads()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
