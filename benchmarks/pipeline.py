@@ -95,7 +95,7 @@ def job(shards: list[Path], output: Path, model: str, policy: str) -> float:
 def answers(output: Path) -> pa.Table:
     """What must not depend on the policy, by uid."""
     manifest = json.loads((output / "manifest.json").read_text())
-    paths = [output / path for path in manifest["files"] if path.startswith("data/")]
+    paths = [output / part["path"] for part in manifest["parts"]]
     table = pa.concat_tables([pq.read_table(path, columns=list(COMPARED)) for path in paths])
     return table.take(pc.sort_indices(table, sort_keys=[("uid", "ascending")]))
 
