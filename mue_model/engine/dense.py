@@ -131,14 +131,15 @@ class DenseRunner:
         """Give free slots to encoded rows, those first that came first."""
         if not self._encoded:
             return
-        limit = self.rows_in_decoder
-        if self.decoder.in_flight > limit - min(TOGETHER, limit - 1):
-            limit = 0  # wait until several may start side by side
-        for _ in range(len(self._encoded)):
-            flight = self._encoded.popleft()
-            region, limit = (self.scores, self.rows_in_scores) if flight.row.candidates else (self.decoder, limit)
-            if region.in_flight < limit:
-                region.admit(flight)
+        most = self.rows_in_decoder
+        if self.decoder.in_flight > most - min(TOGETHER, most - 1):
+            most = 0  # wait until several may start side by side
+        waiting, self._encoded = self._encoded, deque()
+        for flight in waiting:
+            if flight.row.candidates and self.scores.in_flight < self.rows_in_scores:
+                self.scores.admit(flight)
+            elif not flight.row.candidates and self.decoder.in_flight < most:
+                self.decoder.admit(flight)
             else:
                 self._encoded.append(flight)
 

@@ -85,9 +85,9 @@ class EncoderRegion:
             flight.image = stream.slot
         else:
             image = self._stream(self.main, Shape(flight.grid, 0), row.image_key or None, flight)
+            flight.image, flight.shares_image = image.slot, image.row is not row  # known if the prompt is at fault
             text = self._stream(self.text, Shape(None, len(row.prompt_ids)), row.prompt_ids, flight)
-            flight.image, flight.text = image.slot, text.slot
-            flight.shares_image, flight.shares_text = image.row is not row, text.row is not row
+            flight.text, flight.shares_text = text.slot, text.row is not row
         if not flight.pending:
             self._ready(flight)
 

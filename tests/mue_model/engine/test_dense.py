@@ -336,6 +336,33 @@ def test_out_of_memory_shrinks_the_group_for_good(small_model: Any, make_rows: A
     assert sum(size > 4 for size in sizes) <= 2 * 4 * 3, "a stage goes on trying groups that do not fit"
 
 
+def test_rows_with_candidates_make_no_room_in_the_decoder(small_model: Any, make_rows: Any) -> None:
+    model, rows = small_model(streams="decomposed"), mixed_rows(make_rows, 24)
+    runner = runner_of(model, NeverExit(), rows_in_flight=2)
+    results: dict[int, RowResult] = {}
+    coming = list(enumerate(rows))
+    while coming or runner.busy:
+        while coming and runner.room():
+            runner.admit(*coming.pop(0))
+        results |= dict(runner.step(held_back=bool(coming)))
+        assert runner.decoder.in_flight <= 2
+    assert_reference(model, rows, NeverExit(), [results[ticket] for ticket in range(24)])
+
+
+def test_a_row_whose_prompt_cannot_be_taken_in_is_answered_once(small_model: Any, make_rows: Any) -> None:
+    model, rows = small_model(streams="decomposed"), make_rows(6)
+    too_long = (0, *[5] * model.config.max_position_embeddings, 6, 2)
+    rows[2] = replace(rows[2], prompt_ids=too_long)
+    runner = runner_of(model, NeverExit())
+    results = run_all(runner, rows)
+    assert [result.error.code if result.error else None for result in results] == [None, None, "model_error"] + [
+        None
+    ] * 3
+    kept = [0, 1, 3, 4, 5]
+    assert_reference(model, [rows[n] for n in kept], NeverExit(), [results[n] for n in kept])
+    assert runner.encoder.main.slots.taken == 0
+
+
 def test_a_row_at_fault_in_the_decoder_is_alone(small_model: Any, make_rows: Any) -> None:
     model, rows = small_model(), make_rows(9)
     bad = rows[4].uid
