@@ -46,7 +46,7 @@ def with_account(
     """
     if result.trace is None:
         return result
-    regions = costs.row_flops(config, result.trace).regions
+    regions = costs.row_regions(config, result.trace)
     tables_balance = tables_flops - regions.positions
     reused = Reused(tables=max(0, -tables_balance), text=regions.text_layers if encoded.text_reused[number] else 0)
     padding = max(0, tables_balance) + decoder_padding + _encoder_padding(config, geometry, encoded, number)
