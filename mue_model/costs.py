@@ -103,15 +103,18 @@ def row_regions(config: ModelConfig, trace: ExitTrace) -> RegionFlops:
         cross_kv=trace.cross_kv_layers * cross_kv_flops(config, memory),
         decoder_layers=_decoder_flops(config, trace, memory),
         kv_fill=trace.beams * (trace.kv_fills * kv_fill + _caught_up_flops(config, trace, memory)),
-        head=trace.beams * (trace.scored_tokens or len(trace.decoder)) * 2 * width * config.vocab_size,
+        head=_head_tokens(trace) * 2 * width * config.vocab_size,
     )
 
 
+def _head_tokens(trace: ExitTrace) -> int:
+    return trace.scored_tokens if trace.candidates else trace.beams * len(trace.decoder)
+
+
 def _decoder_flops(config: ModelConfig, trace: ExitTrace, memory: int) -> int:
-    """All decoder layers that ran: token by token, or all positions of all candidates at once."""
+    """All decoder layers that ran: token by token, or all tokens of all candidates at once."""
     if trace.candidates:
-        tokens = trace.candidates * trace.target_tokens
-        return trace.decoder[0] * tokens * decoder_layer_flops(config, trace.target_tokens, memory)
+        return trace.decoder[0] * trace.target_tokens * decoder_layer_flops(config, trace.target_tokens, memory)
     return trace.beams * _beam_flops(config, trace, memory)
 
 
@@ -140,7 +143,7 @@ def _caught_up_flops(config: ModelConfig, trace: ExitTrace, memory: int) -> int:
 
 def _target_position_flops(config: ModelConfig, trace: ExitTrace, memory: int) -> int:
     if trace.candidates:
-        return all_position_flops(config, memory, trace.target_tokens)
+        return all_position_flops(config, memory, trace.target_length)
     return step_position_flops(config, memory, len(trace.decoder))
 
 
@@ -212,7 +215,7 @@ def check_flops(config: ModelConfig, trace: ExitTrace) -> int:
     patches = trace.grid[0] * trace.grid[1]
     image_tokens = patches + trace.prompt_tokens if config.streams == "joint" else patches
     image, text, decoder = trace.checks
-    target_tokens = trace.candidates * trace.target_tokens or 1
+    target_tokens = trace.candidates * trace.target_length or 1
     values = image * image_tokens + text * trace.prompt_tokens + decoder * target_tokens
     return CHECK_FLOPS_PER_VALUE * config.d_model * values
 

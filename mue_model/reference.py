@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mue_model.beams import BeamSearch
-from mue_model.candidates import best_candidate, candidate_scores, scored_positions, target_ids
+from mue_model.candidates import Targets, best_candidate, candidate_scores, targets_of
 from mue_model.config import GenerationConfig, KvPolicy
 from mue_model.decoding import advance_beams, greedy_tokens
 from mue_model.exits import ExitPolicy, Stage
@@ -135,32 +135,31 @@ def _write_with_beams(decoder: RowDecoder, generation: GenerationConfig) -> tupl
 
 
 def decode_sequence(
-    model: MueModel, encoded: EncodedRow, ids: Tensor, policy: ExitPolicy, uid: str = ""
+    model: MueModel, encoded: EncodedRow, targets: Targets, policy: ExitPolicy, uid: str = ""
 ) -> tuple[list[Tensor], int]:
-    """Run all target positions at once (teacher forcing) with one decision for them all, as published.
+    """Run all target tokens at once (teacher forcing) with one decision for them all, as published.
 
-    `ids` [K, U], right-padded: one sequence, or one per candidate of the row. Returns the states [K, U, C] after each
-    layer that ran, and layers_run. One decision per layer covers all positions but padding, flattened.
+    Returns the states [1, S, C] after each layer that ran, and layers_run. A decision covers all positions of all
+    candidates side by side, so what they have in common counts once for each.
     """
-    decoder, (count, length) = model.decoder, ids.shape
-    positions = decoder.text_positions(0, length)
+    decoder, shape = model.decoder, targets.shape
+    places = torch.from_numpy(shape.positions).to(model.device)
+    hidden = torch.from_numpy(~shape.visible).to(model.device)
+    positions = decoder.text_positions(0, shape.length)
     self_bias = decoder.self_absolute_bias(positions, positions)
-    cross_bias = decoder.cross_bias(positions, decoder.cross_pos_k_linear(encoded.positions))
-    causal = torch.full_like(self_bias[0], float("-inf")).triu(1)
-    present = (ids != model.config.pad_token_id)[:, :, None]
-    state, states = model.embed_target(ids), []
+    cross_bias = decoder.cross_bias(positions, decoder.cross_pos_k_linear(encoded.positions))[:, places]
+    state = model.embed_target(torch.tensor([targets.ids], device=model.device))
+    states: list[Tensor] = []
     for layer in range(model.config.decoder_layers):
         module = model.decoder_layer(layer)
-        bias = self_bias + decoder.token_relative_bias(layer, 0, length) + causal
-        cross_keys, cross_values = module.cross_keys_values(encoded.memory)
-        cross = (cross_keys.expand(count, -1, -1, -1), cross_values.expand(count, -1, -1, -1))
-        over = module.over(module.self_keys_values(state), bias, cross, cross_bias)
-        before, state = state, module(state, *over)
+        bias = self_bias + decoder.token_relative_bias(layer, 0, shape.length)
+        bias = bias[:, places[:, None], places].masked_fill(hidden, float("-inf"))
+        cross = module.cross_keys_values(encoded.memory)
+        before, state = state, module(state, *module.over(module.self_keys_values(state), bias, cross, cross_bias))
         states.append(state)
         if layer + 1 == model.config.decoder_layers or not policy.may_exit("decoder", layer, 0):
             continue
-        flat_before, flat_after = ((s * present).view(1, count * length, -1) for s in (before, state))
-        if bool(policy.decide("decoder", layer, 0, [uid], flat_before, flat_after)):
+        if bool(policy.decide("decoder", layer, 0, [uid], shape.flattened(before), shape.flattened(state))):
             break
     return states, len(states)
 
@@ -174,10 +173,9 @@ def score_candidates(
     uid: str = "",
 ) -> RowResult:
     """Choose among the candidates of one encoded row (OFA's entailment and closed VQA)."""
-    ids = target_ids(prompt_ids, candidates, model.config.pad_token_id).to(model.device)
-    states, depth = decode_sequence(model, encoded, ids, policy, uid)
-    rows, places = zip(*scored_positions(prompt_ids, candidates), strict=True)
-    scores = candidate_scores(model.logits(states[-1][list(rows), list(places)][None])[0], candidates)
+    targets = targets_of(prompt_ids, candidates)
+    states, depth = decode_sequence(model, encoded, targets, policy, uid)
+    scores = candidate_scores(model.logits(states[-1][:, list(targets.shape.branches)])[0], candidates)
     best = best_candidate(candidates, scores)
     checked = range(min(depth, model.config.decoder_layers - 1))
     trace = ExitTrace(
@@ -190,7 +188,8 @@ def score_candidates(
         kv_fills=0,
         cross_kv_layers=depth,
         candidates=len(candidates),
-        target_tokens=ids.shape[1],
-        scored_tokens=len(rows),
+        target_length=targets.shape.length,
+        target_tokens=targets.shape.tokens,
+        scored_tokens=len(targets.shape.branches),
     )
     return RowResult(uid=uid, label=best.label, tokens=best.ids, scores=scores, finish_reason="candidate", trace=trace)

@@ -70,10 +70,12 @@ class ExitTrace:
     """Beams that every decoding step was executed for; they share its depth."""
     candidates: int = 0
     """Candidates scored; 0 where text was generated."""
+    target_length: int = 0
+    """Decoder positions of the longest candidate."""
     target_tokens: int = 0
-    """Decoder positions of each candidate, padded to the longest."""
+    """Tokens that the decoder read: the prompt's, and the candidates' with what they have in common once."""
     scored_tokens: int = 0
-    """Positions of all candidates whose logits were needed."""
+    """Tokens whose logits were needed: those that several tokens may follow."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from mue_model import costs
-from mue_model.candidates import best_candidate, target_length
+from mue_model.candidates import TargetShape, best_candidate, targets_of
 from mue_model.config import BatchPolicy, GenerationConfig, KvPolicy
 from mue_model.engine.account import encoder_trace, with_account
 from mue_model.engine.decode import BatchDecoder, DecodedRow, Stores
@@ -25,10 +25,8 @@ from mue_model.rows import ExitTrace, FinishReason, RowError, RowInput, RowResul
 def geometry_of(row: RowInput) -> Geometry:
     """Return the geometry of a row; only rows of one geometry share a batch."""
     grid = grid_of(*row.pixels.shape[:2])
-    if not row.candidates:
-        return Geometry(grid, len(row.prompt_ids))
-    target_tokens = target_length(row.prompt_ids, row.candidates)
-    return Geometry(grid, len(row.prompt_ids), len(row.candidates), target_tokens)
+    targets = targets_of(row.prompt_ids, row.candidates).shape if row.candidates else None
+    return Geometry(grid, len(row.prompt_ids), targets)
 
 
 class BatchRunner:
@@ -57,7 +55,10 @@ class BatchRunner:
         tables = self._tables.get(geometry)
         spent = self._tables.flops_spent - spent_before
         encoded = encode_rows(self.model, rows, geometry, tables, self._prompts, self.exit_policy, self.batch_policy)
-        answers = (self._choose if geometry.candidates else self._generate)(rows, geometry, tables, encoded)
+        if geometry.targets:
+            answers = self._choose(rows, geometry, geometry.targets, tables, encoded)
+        else:
+            answers = self._generate(rows, geometry, tables, encoded)
         results = [
             with_account(
                 self.model.config,
@@ -117,15 +118,14 @@ class BatchRunner:
         )
 
     def _choose(
-        self, rows: Sequence[RowInput], geometry: Geometry, tables: Tables, encoded: EncodedBatch
+        self, rows: Sequence[RowInput], geometry: Geometry, shape: TargetShape, tables: Tables, encoded: EncodedBatch
     ) -> list[tuple[RowResult, int]]:
         """Score every row's candidates; returns results and the FLOPs that ran in a row's place after its exit."""
-        scored = score_rows(self.model, rows, encoded.memory, tables, self.exit_policy, self.batch_policy)
-        per_layer = geometry.candidates * geometry.target_tokens
-        per_layer *= costs.decoder_layer_flops(self.model.config, geometry.target_tokens, geometry.memory)
+        scored = score_rows(self.model, rows, encoded.memory, tables, shape, self.exit_policy, self.batch_policy)
+        per_layer = shape.tokens * costs.decoder_layer_flops(self.model.config, shape.tokens, geometry.memory)
         return [
             (
-                _chosen(row, result, geometry, encoder_trace(geometry, encoded, number)),
+                _chosen(row, result, shape, encoder_trace(geometry, encoded, number)),
                 # wait_all also projects cross-attention keys and values for layers past the row's exit
                 (result.computed - result.depth)
                 * (per_layer + costs.cross_kv_flops(self.model.config, geometry.memory)),
@@ -134,7 +134,7 @@ class BatchRunner:
         ]
 
 
-def _chosen(row: RowInput, scored: ScoredRow, geometry: Geometry, trace: ExitTrace) -> RowResult:
+def _chosen(row: RowInput, scored: ScoredRow, shape: TargetShape, trace: ExitTrace) -> RowResult:
     if not all(math.isfinite(score) for score in scored.scores):
         return _nonfinite(row.uid, "candidate scores")
     trace = replace(
@@ -142,9 +142,10 @@ def _chosen(row: RowInput, scored: ScoredRow, geometry: Geometry, trace: ExitTra
         decoder=(scored.depth,),
         checks=(*trace.checks[:2], scored.checks),
         cross_kv_layers=scored.depth,
-        candidates=geometry.candidates,
-        target_tokens=geometry.target_tokens,
-        scored_tokens=scored.scored_tokens,
+        candidates=len(row.candidates),
+        target_length=shape.length,
+        target_tokens=shape.tokens,
+        scored_tokens=len(shape.branches),
     )
     best = best_candidate(row.candidates, scored.scores)
     return RowResult(

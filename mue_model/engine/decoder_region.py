@@ -143,18 +143,10 @@ class DecoderRegion:
         """Return the memory of each row at `layer`, projected where no token of any row has reached it before."""
         store = self.store
         fresh = slots[store.cross_layers[slots] <= layer]
-        pairs = [(self.main, self._images)] + ([(self.text, self._texts)] if self.text else [])
         if len(fresh):
-            for streams, of_slot in pairs:
-                own, first = np.unique(of_slot[fresh], return_index=True)
-                lacking = streams.lacking(layer, own)
-                if lacking.any():
-                    streams.project(layer, own[lacking])
-                shares = np.ones(len(fresh), dtype=bool)
-                shares[first[lacking]] = False
-                if shares.any():
-                    lanes = streams.lane[of_slot[fresh[shares]]]
-                    store.shared_kv[fresh[shares]] += streams.lane_tokens[lanes]
+            store.shared_kv[fresh] += self.main.bring(layer, self._images[fresh])
+            if self.text:
+                store.shared_kv[fresh] += self.text.bring(layer, self._texts[fresh])
             store.cross_layers[fresh] = layer + 1
         return self._segments(layer, slots)
 

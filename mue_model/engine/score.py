@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mue_model.candidates import candidate_scores, scored_positions, target_ids
+from mue_model.candidates import TargetShape, candidate_scores, targets_of
 from mue_model.config import BatchPolicy
 from mue_model.engine.tables import Tables
 from mue_model.exits import ExitPolicy
+from mue_model.layers import KeysValues
 from mue_model.model import MueModel
-from mue_model.rows import RowInput
+from mue_model.rows import Candidate, RowInput
 
 
 @dataclass
@@ -27,7 +28,44 @@ class ScoredRow:
     computed: int = 0
     """Layers computed with the row in the batch; more than `depth` only under wait_all."""
     checks: int = 0
-    scored_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class ScoreTables:
+    """The decoder's biases for target sequences of one shape behind one memory geometry."""
+
+    own: list[Tensor]
+    """Per layer [H, S, S]; -inf where a token does not see another."""
+    cross: Tensor
+    """[H, S, M]"""
+
+    @classmethod
+    def of(cls, by_position: list[Tensor], cross: Tensor, shape: TargetShape) -> ScoreTables:
+        """Return the biases by token, from those by position: [H, U, U] per layer, and [H, U, M]."""
+        places = torch.from_numpy(shape.positions).to(cross.device)
+        hidden = torch.from_numpy(~shape.visible).to(cross.device)
+        own = [bias[:, places[:, None], places].masked_fill(hidden, float("-inf")) for bias in by_position]
+        return cls(own, cross[:, places])
+
+
+def score_layer(model: MueModel, layer: int, tables: ScoreTables, state: Tensor, memory: KeysValues) -> Tensor:
+    """Run one decoder layer over all target tokens: [G, S, C] -> [G, S, C]; `memory` are its keys and values."""
+    module = model.decoder_layer(layer)
+    return module(state, *module.over(module.self_keys_values(state), tables.own[layer], memory, tables.cross))
+
+
+def embed_targets(model: MueModel, rows: Sequence[RowInput]) -> Tensor:
+    """Return the decoder's state_0 [G, S, C] of rows with candidates of one shape."""
+    ids = torch.tensor([targets_of(row.prompt_ids, row.candidates).ids for row in rows])
+    return model.embed_target(ids.to(model.device))
+
+
+def scores_of(
+    model: MueModel, states: Tensor, shape: TargetShape, candidates: Sequence[Sequence[Candidate]]
+) -> list[tuple[float, ...]]:
+    """Return the scores of each row's candidates from its exit state; `states` [G, S, C]."""
+    logits = model.logits(states[:, list(shape.branches)])
+    return [candidate_scores(own, answers) for own, answers in zip(logits, candidates, strict=True)]
 
 
 def score_rows(
@@ -35,22 +73,20 @@ def score_rows(
     rows: Sequence[RowInput],
     memory: Tensor,
     tables: Tables,
+    shape: TargetShape,
     exit_policy: ExitPolicy,
     batch_policy: BatchPolicy,
 ) -> list[ScoredRow]:
     """Score the candidates of rows of one geometry; `memory` is [N, M, C]."""
-    config = model.config
-    ids = torch.stack([target_ids(row.prompt_ids, row.candidates, config.pad_token_id) for row in rows])
-    ids = ids.to(model.device)
-    length = ids.shape[2]
-    present = (ids != config.pad_token_id)[..., None]
-    state = model.embed_target(ids)
+    config, biases = model.config, ScoreTables.of(tables.self_attention, tables.cross_attention, shape)
+    state = embed_targets(model, rows)
     exit_states = torch.empty_like(state)
     scored = [ScoredRow() for _ in rows]
     running, waiting = np.arange(len(rows)), np.ones(len(rows), dtype=bool)
     for layer in range(config.decoder_layers):
         chosen = torch.from_numpy(running).to(memory.device)
-        before, state = state, ScoreLayer(model, tables, memory[chosen], length)(layer, state)
+        cross = model.decoder_layer(layer).cross_keys_values(memory[chosen])
+        before, state = state, score_layer(model, layer, biases, state, cross)
         for row in running:
             scored[row].computed += 1
         if layer + 1 == config.decoder_layers:
@@ -59,8 +95,8 @@ def score_rows(
             for row in running[waiting]:
                 scored[row].checks += 1
             uids = [rows[int(row)].uid for row in running]
-            flat_before, flat_after = ((s * present[chosen]).flatten(1, 2) for s in (before, state))
-            leaves = exit_policy.decide("decoder", layer, 0, uids, flat_before, flat_after).cpu().numpy() & waiting
+            flat = shape.flattened(before), shape.flattened(state)
+            leaves = exit_policy.decide("decoder", layer, 0, uids, *flat).cpu().numpy() & waiting
         else:
             continue
         for place in np.flatnonzero(leaves):
@@ -72,38 +108,6 @@ def score_rows(
         if batch_policy == "compact" and leaves.any():
             state, running = state[torch.from_numpy(np.flatnonzero(waiting)).to(memory.device)], running[waiting]
             waiting = np.ones(len(running), dtype=bool)
-    _score(model, rows, exit_states, scored)
+    for result, scores in zip(scored, scores_of(model, exit_states, shape, [r.candidates for r in rows]), strict=True):
+        result.scores = scores
     return scored
-
-
-class ScoreLayer:
-    """Decoder layers over all positions of all candidates of rows of one geometry."""
-
-    def __init__(self, model: MueModel, tables: Tables, memory: Tensor, length: int) -> None:
-        """`memory` [G, M, C]; `length` positions of each candidate."""
-        self.model, self.tables, self.memory, self.length = model, tables, memory, length
-        causal = torch.full((length, length), float("-inf"), dtype=memory.dtype, device=memory.device)
-        self._causal = causal.triu(1)
-
-    def __call__(self, layer: int, state: Tensor) -> Tensor:
-        """[G, K, U, C] -> [G, K, U, C]."""
-        module, (rows, count, length, _) = self.model.decoder_layer(layer), state.shape
-        flat = state.flatten(0, 1)
-        keys, values = module.cross_keys_values(self.memory)
-        cross = (keys.repeat_interleave(count, dim=0), values.repeat_interleave(count, dim=0))
-        bias = self.tables.self_attention[layer][:, :length, :length] + self._causal
-        over = module.over(module.self_keys_values(flat), bias, cross, self.tables.cross_attention[:, :length])
-        return module(flat, *over).view(rows, count, length, -1)
-
-
-def _score(model: MueModel, rows: Sequence[RowInput], exit_states: Tensor, scored: list[ScoredRow]) -> None:
-    """One vocabulary projection for all scored positions of the batch."""
-    places = [scored_positions(row.prompt_ids, row.candidates) for row in rows]
-    picked = [
-        exit_states[number, [candidate for candidate, _ in own], [position for _, position in own]]
-        for number, own in enumerate(places)
-    ]
-    logits = model.logits(torch.cat(picked)[None])[0]
-    for row, part, result in zip(rows, logits.split([len(own) for own in places]), scored, strict=True):
-        result.scores = candidate_scores(part, row.candidates)
-        result.scored_tokens = len(part)

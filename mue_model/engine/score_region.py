@@ -10,16 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mue_model.candidates import best_candidate, candidate_scores, scored_positions, target_ids, target_length
-from mue_model.engine.attention import to_device
+from mue_model import costs
+from mue_model.candidates import TargetShape, best_candidate, targets_of
 from mue_model.engine.flight import Flight, with_account
 from mue_model.engine.scheduler import Scheduler, Stage
-from mue_model.engine.score import ScoreLayer
+from mue_model.engine.score import ScoreTables, embed_targets, score_layer, scores_of
 from mue_model.engine.slots import Slots
 from mue_model.engine.streams import StreamStore
 from mue_model.engine.stretches import checked_at, stretches_of
-from mue_model.engine.tables import Geometry, TableStore
+from mue_model.engine.tables import self_attention_biases
 from mue_model.exits import ExitPolicy
+from mue_model.layers import KeysValues
 from mue_model.model import MueModel
 from mue_model.rows import ExitTrace, RowError, RowResult
 
@@ -33,10 +34,21 @@ class _Scored:
 
     flight: Flight
     state: Tensor
-    """[K, U, C]"""
-    present: Tensor
-    """bool [K, U, 1]: false at padding."""
+    """[S, C]"""
     depth: int = 0
+    shared_kv: int = 0
+    """(memory token, layer) pairs whose keys and values another row had projected."""
+
+
+@dataclass(frozen=True)
+class _Lane:
+    """What rows of one group have in common."""
+
+    number: int
+    shape: TargetShape
+    patches: int
+    prompt_tokens: int
+    tables: ScoreTables
 
 
 class ScoreRegion:
@@ -60,9 +72,8 @@ class ScoreRegion:
         self._head = len(self._stretches)
         self._slots = Slots()
         self._rows: dict[int, _Scored] = {}
-        self._tables = TableStore(model, 1)
-        self._lanes: dict[Geometry, int] = {}
-        self._geometries: list[Geometry] = []
+        self._lanes: dict[tuple[tuple[int, int], int, TargetShape], _Lane] = {}
+        self._by_number: list[_Lane] = []
 
     def stage_sizes(self) -> list[int]:
         """Return the group sizes of all stages that a row passes."""
@@ -75,81 +86,91 @@ class ScoreRegion:
 
     def admit(self, flight: Flight) -> None:
         """Let a row with candidates wait for its first group."""
-        row, config = flight.row, self.model.config
-        geometry = Geometry(
-            flight.grid, len(row.prompt_ids), len(row.candidates), target_length(row.prompt_ids, row.candidates)
-        )
-        if geometry not in self._lanes:
-            lane = self._lanes[geometry] = len(self._geometries)
-            self._geometries.append(geometry)
-            for place in range(self._head + 1):
-                self.scheduler.open(Stage(SCORES, place, lane), self.group_size)
+        lane = self._lane(flight)
         slot = self._slots.take()
         if slot is None:
             self._slots.extend(2 * self._slots.capacity + 1)
             slot = self._slots.take()
         assert slot is not None
-        ids = target_ids(row.prompt_ids, row.candidates, config.pad_token_id).to(self.model.device)
-        self._rows[slot] = _Scored(flight, self.model.embed_target(ids), (ids != config.pad_token_id)[:, :, None])
+        self._rows[slot] = _Scored(flight, embed_targets(self.model, [flight.row])[0])
         flight.slot = slot
-        self.scheduler.push(Stage(SCORES, 0, self._lanes[geometry]), [slot])
+        self.scheduler.push(Stage(SCORES, 0, lane.number), [slot])
+
+    def _lane(self, flight: Flight) -> _Lane:
+        """Return the lane of a row; a new one is opened, and its tables are on the row's account."""
+        row = flight.row
+        shape = targets_of(row.prompt_ids, row.candidates).shape
+        key = (flight.grid, len(row.prompt_ids), shape)
+        if key not in self._lanes:
+            model, decoder, encoder = self.model, self.model.decoder, self.model.encoder
+            patches, prompt_tokens = flight.grid[0] * flight.grid[1], len(row.prompt_ids)
+            positions = torch.cat([encoder.image_positions(flight.grid), encoder.text_positions(0, prompt_tokens)])
+            steps = decoder.text_positions(0, shape.length)
+            cross = decoder.cross_bias(steps, decoder.cross_pos_k_linear(positions))
+            tables = ScoreTables.of(self_attention_biases(model, steps), cross, shape)
+            flight.tables_flops += costs.memory_position_flops(model.config, len(positions))
+            flight.tables_flops += costs.all_position_flops(model.config, len(positions), shape.length)
+            lane = self._lanes[key] = _Lane(len(self._by_number), shape, patches, prompt_tokens, tables)
+            self._by_number.append(lane)
+            for place in range(self._head + 1):
+                self.scheduler.open(Stage(SCORES, place, lane.number), self.group_size)
+        return self._lanes[key]
 
     def run(self, stage: Stage, slots: list[int]) -> None:
         """Take a group of rows to where they part; nothing is kept if this raises."""
-        rows, geometry = [self._rows[slot] for slot in slots], self._geometries[stage.lane]
+        rows, lane = [self._rows[slot] for slot in slots], self._by_number[stage.lane]
         if stage.place == self._head:
-            self._score(geometry, slots, rows)
+            self._score(lane, slots, rows)
             return
-        spent = self._tables.flops_spent
-        tables = self._tables.get(geometry)
-        rows[0].flight.tables_flops += self._tables.flops_spent - spent
-        layers = ScoreLayer(self.model, tables, self._memory(geometry, rows), geometry.target_tokens)
         stretch, state = self._stretches[stage.place], torch.stack([row.state for row in rows])
+        shared = np.zeros(len(rows), dtype=np.int64)
         for layer in range(*stretch):
-            before, state = state, layers(layer, state)
-        leaves = self._decide(stretch.end - 1, rows, before, state)
-        for row, own in zip(rows, state, strict=True):
+            memory, at_hand = self._memory(layer, lane, rows)
+            before, state = state, score_layer(self.model, layer, lane.tables, state, memory)
+            shared += at_hand
+        leaves = self._decide(stretch.end - 1, lane.shape, rows, before, state)
+        for row, own, pairs in zip(rows, state, shared.tolist(), strict=True):
             row.state, row.depth = own, stretch.end
+            row.shared_kv += pairs
         for places, place in ((leaves, self._head), (~leaves, stage.place + 1)):
             moved = [slots[number] for number in np.flatnonzero(places).tolist()]
             self.scheduler.push(stage._replace(place=place), moved)
 
-    def _memory(self, geometry: Geometry, rows: list[_Scored]) -> Tensor:
-        """Return the memory [G, M, C] of rows of one geometry."""
+    def _memory(self, layer: int, lane: _Lane, rows: list[_Scored]) -> tuple[KeysValues, np.ndarray]:
+        """Return the memory's keys and values at `layer`, and per row the tokens that another row had projected."""
         images = np.array([row.flight.image for row in rows])
+        shared = self.main.bring(layer, images)
         if self.text is None:
-            return self.main.read(images, geometry.memory)
+            return self.main.keys_values(layer, images, lane.patches + lane.prompt_tokens), shared
         texts = np.array([row.flight.text for row in rows])
-        parts = [self.main.read(images, geometry.patches), self.text.read(texts, geometry.prompt_tokens)]
-        return torch.cat(parts, dim=1)
+        shared = shared + self.text.bring(layer, texts)
+        parts = zip(
+            self.main.keys_values(layer, images, lane.patches),
+            self.text.keys_values(layer, texts, lane.prompt_tokens),
+            strict=True,
+        )
+        keys, values = (torch.cat(part, dim=2) for part in parts)
+        return (keys, values), shared
 
-    def _decide(self, layer: int, rows: list[_Scored], before: Tensor, after: Tensor) -> np.ndarray:
+    def _decide(self, layer: int, shape: TargetShape, rows: list[_Scored], before: Tensor, after: Tensor) -> np.ndarray:
         if layer + 1 == self.model.config.decoder_layers:
             return np.ones(len(rows), dtype=bool)
-        present = torch.stack([row.present for row in rows])
-        flat_before, flat_after = ((state * present).flatten(1, 2) for state in (before, after))
         uids = [row.flight.row.uid for row in rows]
-        decided = self.exit_policy.decide("decoder", layer, 0, uids, flat_before, flat_after)
+        flat = shape.flattened(before), shape.flattened(after)
+        decided = self.exit_policy.decide("decoder", layer, 0, uids, *flat)
         leaves: np.ndarray = decided.cpu().numpy()
         return leaves
 
-    def _score(self, geometry: Geometry, slots: list[int], rows: list[_Scored]) -> None:
-        """One vocabulary projection for all scored positions of the group; its rows leave."""
-        picked, counts = [], []
-        for row in rows:
-            places = scored_positions(row.flight.row.prompt_ids, row.flight.row.candidates)
-            numbers = np.array(places).T
-            picked.append(row.state[to_device(numbers[0], row.state), to_device(numbers[1], row.state)])
-            counts.append(len(places))
-        logits = self.model.logits(torch.cat(picked)[None])[0].split(counts)
-        uids = tuple(row.flight.row.uid for row in rows)
-        scores = [candidate_scores(part, row.flight.row.candidates) for part, row in zip(logits, rows, strict=True)]
+    def _score(self, lane: _Lane, slots: list[int], rows: list[_Scored]) -> None:
+        """One vocabulary projection for all tokens of the group that several may follow; its rows leave."""
+        states, uids = torch.stack([row.state for row in rows]), tuple(row.flight.row.uid for row in rows)
+        scores = scores_of(self.model, states, lane.shape, [row.flight.row.candidates for row in rows])
         for slot, row, own in zip(slots, rows, scores, strict=True):
             row.flight.neighbours = uids
             self.leave(slot)
-            self._done(row.flight, self._result(geometry, row, own))
+            self._done(row.flight, self._result(lane, row, own))
 
-    def _result(self, geometry: Geometry, row: _Scored, scores: tuple[float, ...]) -> RowResult:
+    def _result(self, lane: _Lane, row: _Scored, scores: tuple[float, ...]) -> RowResult:
         flight, candidates = row.flight, row.flight.row.candidates
         if not all(math.isfinite(score) for score in scores):
             error = RowError(code="nonfinite", message="candidate scores are not finite")
@@ -157,7 +178,7 @@ class ScoreRegion:
         text, text_slot = (self.text, flight.text) if self.text else (self.main, flight.image)
         trace = ExitTrace(
             grid=flight.grid,
-            prompt_tokens=geometry.prompt_tokens,
+            prompt_tokens=lane.prompt_tokens,
             image=int(self.main.layers_run[flight.image]),
             text=int(text.layers_run[text_slot]),
             decoder=(row.depth,),
@@ -168,9 +189,10 @@ class ScoreRegion:
             ),
             kv_fills=0,
             cross_kv_layers=row.depth,
-            candidates=geometry.candidates,
-            target_tokens=geometry.target_tokens,
-            scored_tokens=sum(len(candidate.ids) for candidate in candidates),
+            candidates=len(candidates),
+            target_length=lane.shape.length,
+            target_tokens=lane.shape.tokens,
+            scored_tokens=len(lane.shape.branches),
         )
         best = best_candidate(candidates, scores)
         result = RowResult(
@@ -181,7 +203,7 @@ class ScoreRegion:
             finish_reason="candidate",
             trace=trace,
         )
-        return with_account(self.model.config, flight, result, 0)
+        return with_account(self.model.config, flight, result, row.shared_kv)
 
     def leave(self, slot: int) -> Flight:
         """Take a row, which waits nowhere, out of the region."""

@@ -17,6 +17,7 @@ from mue_model import costs
 from mue_model.engine.attention import TOKENS_MULTIPLE, Segment, to_device
 from mue_model.engine.slots import Slots, grown, grown_array
 from mue_model.exits import Stage
+from mue_model.layers import KeysValues
 from mue_model.model import MueModel
 
 FIRST_SLOTS = 16
@@ -196,6 +197,27 @@ class StreamStore:
                     cross.keys[place, :, tokens:] = 0
                     cross.values[place, :, tokens:] = 0
             cross.places[mine] = places
+
+    def bring(self, layer: int, slots: np.ndarray) -> np.ndarray:
+        """Have the streams projected for decoder layer `layer`; return int64 [G], the tokens that cost a row nothing.
+
+        They do if they were at hand, or if an earlier row of the group brings the same stream.
+        """
+        own, first = np.unique(slots, return_index=True)
+        lacking = self.lacking(layer, own)
+        if lacking.any():
+            self.project(layer, own[lacking])
+        shared: np.ndarray = self.lane_tokens[self.lane[slots]]
+        shared[first[lacking]] = 0
+        return shared
+
+    def keys_values(self, layer: int, slots: np.ndarray, tokens: int) -> KeysValues:
+        """Return copies of what streams of one length were projected to, each [G, H, T, D]."""
+        cross = self._cross[layer]
+        places = to_device(cross.places[slots], self.states)
+        keys = cross.keys.index_select(0, places)[:, :, :tokens]
+        values = cross.values.index_select(0, places)[:, :, :tokens]
+        return keys.unflatten(1, (values.shape[1], -1)).transpose(2, 3), values
 
     def segment(self, layer: int, slots: np.ndarray) -> Segment:
         """Return the streams as attention of decoder layer `layer` reads them; all are projected."""

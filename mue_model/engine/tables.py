@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mue_model import costs
+from mue_model.candidates import TargetShape
 from mue_model.config import ModelConfig
 from mue_model.model import MueModel
 
@@ -25,10 +26,8 @@ class Geometry:
 
     grid: tuple[int, int]
     prompt_tokens: int
-    candidates: int = 0
-    """Candidates to score; 0 where text is generated."""
-    target_tokens: int = 0
-    """Decoder positions of each candidate."""
+    targets: TargetShape | None = None
+    """Of the target sequence, where candidates are scored; None where text is generated."""
 
     @property
     def patches(self) -> int:
@@ -69,7 +68,7 @@ class TableStore:
     def get(self, geometry: Geometry) -> Tables:
         """Return the tables of `geometry`, building them if they are not kept."""
         if geometry not in self._kept:
-            steps = geometry.target_tokens or self._max_steps
+            steps = geometry.targets.length if geometry.targets else self._max_steps
             self._kept[geometry] = build_tables(self._model, geometry, steps)
             self.flops_spent += table_flops(self._model.config, geometry, steps)
         self._kept.move_to_end(geometry)
@@ -91,16 +90,21 @@ def build_tables(model: MueModel, geometry: Geometry, max_steps: int) -> Tables:
 
     joint = config.streams == "joint"
     steps = decoder.text_positions(0, max_steps)
-    absolute = decoder.self_absolute_bias(steps, steps)
     return Tables(
         joint=per_layer(memory, geometry.grid, geometry.prompt_tokens) if joint else [],
         image=[] if joint else per_layer(image, geometry.grid, 0),
         text=[] if joint else per_layer(text, None, geometry.prompt_tokens),
-        self_attention=[
-            absolute + decoder.token_relative_bias(layer, 0, max_steps) for layer in range(config.decoder_layers)
-        ],
+        self_attention=self_attention_biases(model, steps),
         cross_attention=decoder.cross_bias(steps, decoder.cross_pos_k_linear(memory)),
     )
+
+
+def self_attention_biases(model: MueModel, steps: Tensor) -> list[Tensor]:
+    """Return per decoder layer the bias [H, S, S] between all of S `steps` [S, C], as `text_positions` gives them."""
+    decoder, absolute = model.decoder, model.decoder.self_absolute_bias(steps, steps)
+    return [
+        absolute + decoder.token_relative_bias(layer, 0, len(steps)) for layer in range(model.config.decoder_layers)
+    ]
 
 
 def table_flops(config: ModelConfig, geometry: Geometry, max_steps: int) -> int:

@@ -37,8 +37,9 @@ TRACE = ExitTrace(
     kv_fills=0,
     cross_kv_layers=4,
     candidates=3,
-    target_tokens=9,
-    scored_tokens=6,
+    target_length=9,
+    target_tokens=11,
+    scored_tokens=1,
 )
 LABELS = ["entailment", "neutral", "contradiction"]
 

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from mue_model import full_depth
+from mue_model.candidates import targets_of
 from mue_model.exits import NeverExit
 from mue_model.reference import decode_sequence, encode
+from mue_model.rows import Candidate
 
 PROMPTS = [[0, 5, 6, 7, 8, 2], [0, 9, 2], [0, 4, 4, 11, 2]]
 PAD = 1
@@ -39,7 +41,8 @@ def test_each_row_of_a_padded_batch_is_the_row_alone(small_model: Any, streams: 
         assert int(kept.sum()) == grid[0] * grid[1] + len(prompt)
         torch.testing.assert_close(encoded.memory[row, kept], alone.memory[0], rtol=0, atol=1e-12)
         torch.testing.assert_close(encoded.positions[: len(alone.positions)], alone.positions, rtol=0, atol=0)
-        own_states, _ = decode_sequence(model, alone, target[row : row + 1], NeverExit())
+        targets = targets_of((*target[row].tolist(), 2), [Candidate(label="", ids=(2,))])
+        own_states, _ = decode_sequence(model, alone, targets, NeverExit())
         for ours, own in zip(states, own_states, strict=True):
             torch.testing.assert_close(ours[row], own[0], rtol=0, atol=1e-12)
 

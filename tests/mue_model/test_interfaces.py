@@ -43,8 +43,9 @@ ANSWER = ExitTrace(
     kv_fills=0,
     cross_kv_layers=3,
     candidates=3,
-    target_tokens=17,
-    scored_tokens=6,
+    target_length=17,
+    target_tokens=19,
+    scored_tokens=1,
 )
 
 

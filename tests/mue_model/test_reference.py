@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from mue_model import full_depth
+from mue_model.candidates import targets_of
 from mue_model.config import GenerationConfig, KvPolicy
 from mue_model.exits import CosineExit, Depths, NeverExit, ScriptedExit
 from mue_model.model import MueModel
 from mue_model.reference import EncodedRow, RowDecoder, decode_row, decode_sequence, encode, run_row
-from mue_model.rows import RowInput
+from mue_model.rows import Candidate, RowInput
 
 GENERATION = GenerationConfig(max_tokens=8)
 SCRIPT = (2, 4, 1, 3, 1, 4, 2, 3)
@@ -134,13 +135,14 @@ def test_one_token_never_reads_a_layer_it_does_not_reach(small_model: Any, make_
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
 def test_a_sequence_takes_one_decision_for_all_its_positions(small_model: Any, make_rows: Any, dtype: str) -> None:
-    model, (row,), ids = small_model(dtype=dtype), make_rows(1), torch.tensor([[0, 9, 5, 12]])
+    model, (row,) = small_model(dtype=dtype), make_rows(1)
+    targets = targets_of((0, 9, 5, 12, 2), [Candidate(label="", ids=(2,))])
     encoded = encode_row(model, row, NeverExit())
-    full, layers_run = decode_sequence(model, encoded, ids, NeverExit())
+    full, layers_run = decode_sequence(model, encoded, targets, NeverExit())
     assert layers_run == len(full) == 4
     similarity = [torch.cosine_similarity(a.double().flatten(), b.double().flatten(), dim=0) for a, b in pairwise(full)]
     threshold = float(similarity[1]) - 1e-3
-    states, layers_run = decode_sequence(model, encoded, ids, CosineExit({"decoder": [2, 2, threshold, 2]}))
+    states, layers_run = decode_sequence(model, encoded, targets, CosineExit({"decoder": [2, 2, threshold, 2]}))
     assert layers_run == len(states) == 3
     assert all(torch.equal(ours, one) for ours, one in zip(states, full, strict=False))
 

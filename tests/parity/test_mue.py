@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from mue_model import full_depth
+from mue_model.candidates import Targets, targets_of
 from mue_model.config import Quirks
 from mue_model.exits import CosineExit, NeverExit
 from mue_model.model import MueModel
 from mue_model.reference import EncodedRow, RowDecoder, decode_sequence, encode
+from mue_model.rows import Candidate
 
 Close = Callable[[Tensor, Tensor], bool]
 
@@ -21,6 +23,11 @@ def policy_of(point: Any) -> CosineExit:
     config = point.model.config
     depths = {"image": config.encoder_layers, "text": config.encoder_layers, "decoder": config.decoder_layers}
     return CosineExit({stage: (value,) * depths[stage] for stage, value in point.thresholds.items()})
+
+
+def sequence(ids: Tensor) -> Targets:
+    """One sequence to be read as it is."""
+    return targets_of((*ids[0].tolist(), 2), [Candidate(label="", ids=(2,))])
 
 
 def encode_point(point: Any) -> EncodedRow:
@@ -50,7 +57,7 @@ def test_reference_at_full_depth(mue: Any, close: Close) -> None:
     full, model = mue.full, mue.model
     encoded = encode(model, full.images, full.ids, NeverExit())
     assert close(encoded.memory, full["enc"])
-    states, layers_run = decode_sequence(model, encoded, full.target, NeverExit())
+    states, layers_run = decode_sequence(model, encoded, sequence(full.target), NeverExit())
     assert layers_run == model.config.decoder_layers
     assert close(model.logits(states[-1]), full["logits"])
 
@@ -58,7 +65,7 @@ def test_reference_at_full_depth(mue: Any, close: Close) -> None:
 def test_point_of_one_full_sequence_pass(point: Any, close: Close) -> None:
     encoded = encode_point(point)
     assert close(encoded.memory, point["enc"])
-    states, layers_run = decode_sequence(point.model, encoded, point.target, policy_of(point))
+    states, layers_run = decode_sequence(point.model, encoded, sequence(point.target), policy_of(point))
     assert [encoded.image, encoded.text, layers_run] == point["exit"].tolist()
     assert close(point.model.logits(states[-1]), point["logits"])
 

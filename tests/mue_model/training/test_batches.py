@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mue_model.candidates import scored_positions, target_ids
+from mue_model.candidates import targets_of
 from mue_model.processor import Processor
 from mue_model.prompts import ENTAILMENT_ANSWERS, entailment_prompt
 from mue_model.rows import Candidate
@@ -43,10 +43,10 @@ def test_of_entailment_only_answer_and_end_are_scored_where_inference_scores_the
     for row, (hypothesis, label) in enumerate(example.hypotheses[row] for row, example in enumerate(examples[:3])):
         prompt = encode(entailment_prompt(hypothesis))
         candidate = Candidate(label=label, ids=encode(ENTAILMENT_ANSWERS[label])[1:])
-        positions = [position for _, position in scored_positions(prompt, [candidate])]
+        asked = torch.tensor(targets_of(prompt, [candidate]).ids)
+        positions = list(range(len(prompt) - 2, len(asked)))
         assert (batch.targets[row] != IGNORED).nonzero().flatten().tolist() == positions
         assert tuple(batch.targets[row, positions].tolist()) == candidate.ids
-        asked = target_ids(prompt, [candidate], PAD)[0]
         assert torch.equal(batch.inputs[row, : len(asked)], asked)
         assert batch.inputs[row, len(asked) :].tolist() == [PAD] * (batch.inputs.shape[1] - len(asked))
         assert batch.prompts[row, : len(prompt)].tolist() == list(prompt)
