@@ -166,7 +166,7 @@ class GenerationConfig(Config):
 
 BatchPolicy = Literal["compact", "wait_all", "mask"]
 EnginePolicy = Literal["regroup", "compact", "wait_all", "mask"]
-AttentionBackend = Literal["auto", "numba", "gathered"]
+AttentionBackend = Literal["auto", "numba", "triton", "gathered"]
 
 
 class EngineConfig(Config):
@@ -186,8 +186,8 @@ class EngineConfig(Config):
     """Most memory in MiB that rows in flight may take (`regroup`); where that is too little for full groups, groups
     are thinner. Left out: half of what is free when the engine starts."""
     attention: AttentionBackend = "auto"
-    """How decoder tokens attend (`regroup`): `numba` reads keys and values in place on a CPU, `gathered` copies them;
-    auto takes what is fastest here."""
+    """How decoder tokens attend (`regroup`): `numba` on a CPU and `triton` on CUDA read keys and values in place,
+    `gathered` copies them; auto takes what is fastest here."""
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """torch device: cpu, cuda, cuda:1, or auto, which takes CUDA where there is one."""
     dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"

@@ -134,5 +134,6 @@ def _set_context() -> None:
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.target_max_block_size = TARGET_BLOCK_BYTES
+    context.memory_usage_poll_interval_s = None  # else every call in flight reads the memory of its process each second
     context.max_errored_blocks = 0
     context.execution_no_progress_timeout_s = NO_PROGRESS_TIMEOUT_S

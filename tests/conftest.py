@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+if shutil.which("nvidia-smi") is None:
+    # Before anything imports Triton: its kernels then run on the CPU, one program after another.
+    os.environ["TRITON_INTERPRET"] = "1"
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("MUE_SHARED", REPOSITORY.parent / "shared"))
 

@@ -72,6 +72,14 @@ def to_device(indices: np.ndarray, like: Tensor) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(indices)).to(like.device)
 
 
+def keep_fresh(own: OwnKeys, fresh: KeysValues) -> None:
+    """Write the current tokens' keys and values, each [G, H, 1, D], where they belong."""
+    group = len(own.counts)
+    cells = to_device(own.where[np.arange(group), own.counts - 1], own.keys)
+    for store, new in zip((own.keys, own.values), fresh, strict=True):
+        store.flatten(0, 1).index_copy_(0, cells, new.reshape(group, -1))
+
+
 class GatheredAttention:
     """Copies the keys and values of a group, then attends by products: any device, any dtype."""
 
@@ -79,9 +87,7 @@ class GatheredAttention:
         """See `IndexedAttention.own`."""
         group, heads, _, _ = queries.shape
         if fresh is not None:
-            cells = to_device(own.where[np.arange(group), own.counts - 1], queries)
-            for store, new in zip((own.keys, own.values), fresh, strict=True):
-                store.flatten(0, 1).index_copy_(0, cells, new.reshape(group, -1))
+            keep_fresh(own, fresh)
         longest = int(own.counts.max())
         where = to_device(own.where[:, :longest], queries)
         seen = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -12,11 +13,23 @@ from torch import Tensor
 from mue_model.engine.attention import GatheredAttention, IndexedAttention, OwnKeys, Segment
 from mue_model.engine.attention_numba import NumbaAttention
 
+try:
+    from mue_model.engine.attention_triton import TritonAttention
+except ImportError:
+    TritonAttention = None  # type: ignore[assignment, misc]
+
 GROUP, HEADS, WIDTH, LINES, STEPS = 7, 3, 6, 11, 9
-every_backend = pytest.mark.parametrize(
-    "attention", [GatheredAttention(), NumbaAttention(1)], ids=["gathered", "numba"]
-)
+every_backend = pytest.mark.parametrize("attention", ["gathered", "numba", "triton"], indirect=True)
 every_dtype = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 2e-6)])
+
+
+@pytest.fixture
+def attention(request: pytest.FixtureRequest) -> IndexedAttention:
+    if request.param == "triton":
+        if TritonAttention is None or "TRITON_INTERPRET" not in os.environ:
+            pytest.skip("needs Triton, interpreted; with a GPU test_cuda.py is what counts")
+        return TritonAttention()
+    return GatheredAttention() if request.param == "gathered" else NumbaAttention(1)
 
 
 @pytest.fixture

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 
+from mue_model.config import ConfigError
 from mue_model.engine.attention import GatheredAttention
 from mue_model.engine.attention_numba import NumbaAttention
 from mue_model.engine.backends import indexed_attention
@@ -20,15 +22,22 @@ def test_a_cpu_reads_keys_in_place(small_model: Any, dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_what_numba_does_not_know_is_gathered(small_model: Any, dtype: str) -> None:
-    for name in ("auto", "numba", "gathered"):
-        assert isinstance(indexed_attention(name, small_model(dtype=dtype)), GatheredAttention)  # type: ignore[arg-type]
+    model = small_model(dtype=dtype)
+    assert isinstance(indexed_attention("auto", model), GatheredAttention)
+    with pytest.raises(ConfigError, match=f"numba: knows float32 and float64 on a cpu, not {dtype} on cpu; use auto"):
+        indexed_attention("numba", model)
 
 
-def test_without_numba_auto_gathers_and_numba_says_so(small_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mue_model.engine.attention_numba", None)
-    assert isinstance(indexed_attention("auto", small_model()), GatheredAttention)
-    with pytest.raises(ImportError):
-        indexed_attention("numba", small_model())
+@pytest.mark.parametrize("package", ["numba", "triton"])
+def test_a_backend_whose_package_is_missing_says_so_and_auto_gathers(
+    small_model: Any, monkeypatch: pytest.MonkeyPatch, package: Any
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else find(name))
+    with pytest.raises(ConfigError, match=f"engine.attention = {package}: the package is not installed"):
+        indexed_attention(package, small_model())
+    if package == "numba":
+        assert isinstance(indexed_attention("auto", small_model()), GatheredAttention)
 
 
 def test_numba_does_not_claim_more_cores_for_torch() -> None:
