@@ -1,27 +1,33 @@
 #!/usr/bin/env bash
 # Makes the model that ships: draw its corpus, train it, put it into the package with its presets and figures.
-# Usage: demo/checkpoint.sh FOLDER. Resumable: the same command goes on where it stopped.
+# Usage: demo/checkpoint.sh FOLDER [PART]. Resumable: the same command goes on where it stopped.
+# With PART it is a rehearsal: one row and one step in so many, and the model goes to FOLDER/demo instead.
 #
 # Three runs: the first learns to see, mostly from captions, at a high rate. The second asks nothing of early layers on
 # hard rows and brings the rate down. Neither learns what contradicts a picture; the third does: all that is true and
 # false of an image stands side by side in one batch, one object first, and what is true is also to be said.
 set -euo pipefail
 folder=${1:?folder for corpus and runs}
+part=${2:-1}
 python=${PYTHON:-python}
 mue=${MUE:-mue}
 here=$(dirname "$0")
 often=(--set training.precision=bfloat16 --set training.validation_rows=500)
+to=()
+if [ "$part" != 1 ]; then to=(--to "$folder/demo"); fi
 
-"$mue" corpus "$folder/drawn" --rows 100000 --val 1000 --test 2000
-"$mue" train "$folder/drawn" --output "$folder/first" --recipe drawn --steps 9000 --set training.stop_after=4015 \
-  "${often[@]}" --set training.validate_every=1000
-"$mue" train "$folder/drawn" --init "$folder/first/model" --output "$folder/second" --recipe drawn --steps 3400 \
-  --set recipe.depth_by_level=true --set recipe.curriculum=0.2 --set recipe.warmup_steps=100 \
+of() { echo $((($1 + part - 1) / part)); }
+
+"$mue" corpus "$folder/drawn" --rows "$(of 100000)" --val 1000 --test 2000
+"$mue" train "$folder/drawn" --output "$folder/first" --recipe drawn --steps "$(of 9000)" \
+  --set training.stop_after="$(of 4015)" "${often[@]}" --set training.validate_every="$(of 1000)"
+"$mue" train "$folder/drawn" --init "$folder/first/model" --output "$folder/second" --recipe drawn \
+  --steps "$(of 3400)" --set recipe.depth_by_level=true --set recipe.curriculum=0.2 --set recipe.warmup_steps=100 \
   --set recipe.learning_rate=0.0004 --set recipe.batch_rows=48 --set recipe.freeze_batch_norm=false \
-  --set recipe.entailment_share=0.5 "${often[@]}" --set training.validate_every=850
-"$mue" train "$folder/drawn" --init "$folder/second/model" --output "$folder/third" --recipe drawn --steps 4800 \
-  --set recipe.depth_by_level=true --set recipe.curriculum=0.3 --set recipe.warmup_steps=50 \
+  --set recipe.entailment_share=0.5 "${often[@]}" --set training.validate_every="$(of 850)"
+"$mue" train "$folder/drawn" --init "$folder/second/model" --output "$folder/third" --recipe drawn \
+  --steps "$(of 4800)" --set recipe.depth_by_level=true --set recipe.curriculum=0.3 --set recipe.warmup_steps=50 \
   --set recipe.learning_rate=0.0003 --set recipe.batch_rows=32 --set recipe.freeze_batch_norm=false \
   --set recipe.entailment_share=0.6 --set recipe.hypotheses=4 --set recipe.neutral_share=0.1 \
-  --set recipe.statement_weight=0.3 "${often[@]}" --set training.validate_every=1200
-"$python" "$here/ship.py" "$folder/first" "$folder/second" "$folder/third" "$folder/drawn"
+  --set recipe.statement_weight=0.3 "${often[@]}" --set training.validate_every="$(of 1200)"
+"$python" "$here/ship.py" "$folder/first" "$folder/second" "$folder/third" "$folder/drawn" "${to[@]}"

@@ -1,6 +1,6 @@
 """Put a trained model into the package: exit presets, and in its card what it is worth with each of them.
 
-    python demo/ship.py RUN... CORPUS
+    python demo/ship.py RUN... CORPUS [--to FOLDER]
 
 Each RUN is the folder of a run of `mue train` that went on from the one before (demo/checkpoint.sh); the last one's
 model ships, with the cards of the others in its own. The figures are those of the test split, measured here.
@@ -8,6 +8,7 @@ model ships, with the cards of the others in its own. The figures are those of t
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import subprocess
@@ -41,16 +42,22 @@ _LIMIT = (
 )
 
 
-def main(*arguments: Path) -> None:
+def main() -> None:
     """Copy the model, then measure and describe its presets."""
-    *runs, corpus = arguments
-    shutil.rmtree(SHIPPED, ignore_errors=True)
-    shutil.copytree(runs[-1] / "model", SHIPPED)
-    (SHIPPED / EXITS_FILE).write_text(json.dumps(presets_document(PRESETS, DEFAULT), indent=2, sort_keys=True) + "\n")
-    command = [sys.executable, str(REPOSITORY / "benchmarks" / "quality.py"), str(SHIPPED), str(corpus / "test")]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("corpus", type=Path, metavar="CORPUS")
+    parser.add_argument("--to", type=Path, default=SHIPPED, metavar="FOLDER", help="instead of the package's own")
+    arguments = parser.parse_args()
+    shipped: Path = arguments.to
+    shutil.rmtree(shipped, ignore_errors=True)
+    shutil.copytree(arguments.runs[-1] / "model", shipped)
+    (shipped / EXITS_FILE).write_text(json.dumps(presets_document(PRESETS, DEFAULT), indent=2, sort_keys=True) + "\n")
+    test = str(arguments.corpus / "test")
+    command = [sys.executable, str(REPOSITORY / "benchmarks" / "quality.py"), str(shipped), test]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     print(done.stdout)
-    (SHIPPED / CARD_FILE).write_text(card_of(runs, json.loads(done.stdout.splitlines()[-1])), "utf-8")
+    (shipped / CARD_FILE).write_text(card_of(arguments.runs, json.loads(done.stdout.splitlines()[-1])), "utf-8")
 
 
 def card_of(runs: list[Path], figures: dict[str, Any]) -> str:
@@ -85,4 +92,4 @@ def table(rows: list[dict[str, Any]], task: str) -> str:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    main()

@@ -17,9 +17,11 @@ from mue_model.full_depth import (
     join_streams,
     repeat_rows,
 )
+from mue_model.grid import grid_of
 from mue_model.model import MueModel
 from mue_model.training.batches import IGNORED, Batch, Task
 from mue_model.training.recipe import Recipe, layer_weights
+from mue_model.training.settling import stream_ranking, token_ranking
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,16 @@ def batch_loss(model: MueModel, batches: Sequence[Batch], recipe: Recipe, genera
         share = recipe.entailment_share if batch.task == "entailment" else 1 - recipe.entailment_share
         losses.append(share * loss if len(batches) > 1 else loss)
         cross_entropy[batch.task] = layers.detach().tolist()
+        if recipe.settling_weight and batch is batches[0]:
+            losses.append(recipe.settling_weight * _image_ranking(model, batch, encoded, recipe))
     return LossFacts(torch.stack(losses).sum(), cross_entropy)
+
+
+def _image_ranking(model: MueModel, batch: Batch, encoded: EncodedBatch, recipe: Recipe) -> Tensor:
+    """Return the ranking loss of the images' tokens, which stand first in both kinds of stream."""
+    rows, columns = grid_of(*batch.pixels.shape[1:3])
+    images = [state[:, : rows * columns] for state in encoded.states]
+    return stream_ranking(images, first_depths(batch, recipe, model.config.encoder_layers))
 
 
 def first_depths(batch: Batch, recipe: Recipe, layers: int) -> Tensor:
@@ -101,6 +112,9 @@ def _task_loss(model: MueModel, batch: Batch, encoded: EncodedBatch, recipe: Rec
     loss = (losses * weights).sum()
     if recipe.self_distillation:
         loss = loss + recipe.self_distillation * _distillation(logits)
+    if recipe.settling_weight and batch.task == "caption":
+        scored = batch.targets.to(device) != IGNORED
+        loss = loss + recipe.settling_weight * token_ranking([state[scored] for state in states], logits)
     if recipe.statement_weight and batch.statements is not None:
         said, _ = _layer_losses(model, states, batch, batch.statements.to(device), recipe, recipe.label_smoothing)
         loss = loss + recipe.statement_weight * (said * weights).sum()

@@ -20,6 +20,7 @@ from mue_model.reference import encode
 from mue_model.training.batches import IGNORED, Batch
 from mue_model.training.loss import at_random_depths, batch_loss, first_depths
 from mue_model.training.recipe import Recipe
+from mue_model.training.settling import stream_ranking, token_ranking
 
 PROMPTS = [[0, 5, 6, 7, 2], [0, 9, 2], [0, 4, 11, 2]]
 INPUTS = [[0, 7, 9, 12], [0, 8, 1, 1], [0, 4, 4, 1]]
@@ -38,6 +39,21 @@ def padded(rows: list[list[int]]) -> Tensor:
 def batch_of(task: Any = "caption") -> Batch:
     pixels = torch.randint(256, (3, 32, 48, 3), generator=torch.Generator().manual_seed(5), dtype=torch.uint8)
     return Batch(task, pixels, padded(PROMPTS), padded(INPUTS), torch.tensor(TARGETS), torch.tensor(LEVELS))
+
+
+def test_settling_adds_the_ranking_of_images_by_level_and_of_tokens(small_model: SmallModel) -> None:
+    model, batch = small_model(streams="decomposed"), replace(batch_of(), levels=torch.tensor([3, 1, 2]))
+    recipe = Recipe(depth_by_level=True)
+    plain = batch_loss(model, [batch], recipe, draws()).loss
+    ranked = batch_loss(model, [batch], recipe.model_copy(update={"settling_weight": 0.5}), draws()).loss
+    encoded = encode_batch(model, model.normalise(batch.pixels), batch.prompts)
+    states = decode_batch(model, encoded, batch.inputs)
+    scored = batch.targets != IGNORED
+    images = stream_ranking([state[:, :6] for state in encoded.states], torch.tensor([3, 1, 2]))
+    tokens = token_ranking([state[scored] for state in states], [model.logits(state[scored]) for state in states])
+    assert float(images) > 0
+    assert float(tokens) > 0
+    torch.testing.assert_close(ranked - plain, 0.5 * (images + tokens), rtol=0, atol=1e-9)
 
 
 def draws(seed: int = 0) -> torch.Generator:
