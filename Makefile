@@ -3,6 +3,7 @@
 #   TORCH          which torch to install; the CPU build is the default
 #   TORCH_BACKEND  cpu (default), or auto / cu128 / ... for a machine with GPUs
 #   CHECKPOINT     where `make checkpoint` puts corpus and training run
+#   PART           of `make checkpoint`: a rehearsal with one row and one step in so many, beside the package
 #   VENV           where the virtual environment goes
 
 PYTHON        ?= python3.11
@@ -74,7 +75,7 @@ bench: install  ## peak memory on a 2 GiB shard; minutes
 
 .PHONY: checkpoint
 checkpoint: install  ## draw the corpus, train the model that ships and put it into the package; three hours, resumable
-	PYTHON=$(BIN)/python MUE=$(BIN)/mue bash demo/checkpoint.sh $(CHECKPOINT)
+	PYTHON=$(BIN)/python MUE=$(BIN)/mue bash demo/checkpoint.sh $(CHECKPOINT) $(PART)
 
 .PHONY: clean
 clean:  ## remove the virtual environment and the demo's output
