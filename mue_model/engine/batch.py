@@ -11,7 +11,7 @@ import torch
 from mue_model import costs
 from mue_model.candidates import TargetShape, best_candidate, targets_of
 from mue_model.config import BatchPolicy, GenerationConfig, KvPolicy
-from mue_model.engine.account import encoder_trace, with_account
+from mue_model.engine.account import with_account
 from mue_model.engine.decode import BatchDecoder, DecodedRow, Stores
 from mue_model.engine.encode import EncodedBatch, PromptCache, encode_rows
 from mue_model.engine.score import ScoredRow, score_rows
@@ -62,12 +62,10 @@ class BatchRunner:
         results = [
             with_account(
                 self.model.config,
-                geometry,
-                encoded,
-                number,
                 result,
                 tables_flops=0 if number else spent,
-                decoder_padding=padding,
+                shares_text=bool(encoded.text_reused[number]),
+                padding=padding + encoded.padding(self.model.config, number),
             )
             for number, (result, padding) in enumerate(answers)
         ]
@@ -93,7 +91,7 @@ class BatchRunner:
         if not all(row.finite for row in decoded):
             self._stores.clear()
         return [
-            (self._generated(uid, row, encoder_trace(geometry, encoded, number)), self._padding(row, geometry))
+            (self._generated(uid, row, encoded.trace(number)), self._padding(row, geometry))
             for number, (uid, row) in enumerate(zip(uids, decoded, strict=True))
         ]
 
@@ -125,7 +123,7 @@ class BatchRunner:
         per_layer = shape.tokens * costs.decoder_layer_flops(self.model.config, shape.tokens, geometry.memory)
         return [
             (
-                _chosen(row, result, shape, encoder_trace(geometry, encoded, number)),
+                _chosen(row, result, shape, encoded.trace(number)),
                 # wait_all also projects cross-attention keys and values for layers past the row's exit
                 (result.computed - result.depth)
                 * (per_layer + costs.cross_kv_flops(self.model.config, geometry.memory)),

@@ -17,7 +17,7 @@ from mue_model.beams import BeamSearch
 from mue_model.config import GenerationConfig, KvPolicy
 from mue_model.decoding import advance_beams, greedy_tokens
 from mue_model.engine.attention import IndexedAttention, Segment, to_device
-from mue_model.engine.flight import Flight, with_account
+from mue_model.engine.flight import Flight, delivered
 from mue_model.engine.row_store import RowStore
 from mue_model.engine.scheduler import Scheduler, Stage
 from mue_model.engine.slots import grown_array
@@ -279,7 +279,7 @@ class DecoderRegion:
         )
         cut = len(tokens) == store.steps if search else tokens[-1] != self.model.config.eos_token_id
         result = RowResult(uid=flight.row.uid, tokens=tokens, finish_reason="length" if cut else "stop", trace=trace)
-        self._done(flight, with_account(self.model.config, flight, result, int(store.shared_kv[slot])))
+        self._done(flight, delivered(self.model.config, flight, result, int(store.shared_kv[slot])))
 
     def leave(self, slot: int) -> Flight:
         """Take a row, which waits nowhere, out of the region."""

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mue_model.config import BatchPolicy
+from mue_model import costs
+from mue_model.config import BatchPolicy, ModelConfig
 from mue_model.engine.tables import Geometry, Tables
 from mue_model.exits import ExitPolicy, Stage
 from mue_model.model import MueModel
-from mue_model.rows import RowInput
+from mue_model.rows import ExitTrace, RowInput
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,9 @@ class StreamResult:
 
 @dataclass(frozen=True)
 class EncodedBatch:
-    """What the decoder needs, and what was executed for each row."""
+    """What the decoder needs of rows of one geometry, and what was executed for each."""
+
+    geometry: Geometry
 
     memory: Tensor
     """[N, M, C]"""
@@ -51,6 +54,32 @@ class EncodedBatch:
     """The text stream; of a joint checkpoint the same object as `image`."""
     text_reused: np.ndarray
     """bool [N]: the row's text stream was not computed for it."""
+
+    @property
+    def joint(self) -> bool:
+        """Whether image and prompt are one stream."""
+        return self.text is self.image
+
+    def trace(self, row: int) -> ExitTrace:
+        """Return the trace of a row as far as the encoder goes."""
+        return ExitTrace(
+            grid=self.geometry.grid,
+            prompt_tokens=self.geometry.prompt_tokens,
+            image=int(self.image.layers_run[row]),
+            text=int(self.text.layers_run[row]),
+            decoder=(),
+            checks=(int(self.image.checks[row]), 0 if self.joint else int(self.text.checks[row]), 0),
+            kv_fills=0,
+            cross_kv_layers=0,
+        )
+
+    def padding(self, config: ModelConfig, row: int) -> int:
+        """Return the FLOPs of layers that ran with the row in the batch after it had exited (wait_all)."""
+        geometry = self.geometry
+        if self.joint:
+            return self.image.extra_layers(row) * costs.encoder_layer_flops(config, geometry.memory)
+        image = self.image.extra_layers(row) * costs.encoder_layer_flops(config, geometry.patches)
+        return image + self.text.extra_layers(row) * costs.encoder_layer_flops(config, geometry.prompt_tokens)
 
 
 def settle(
@@ -130,7 +159,7 @@ def encode_rows(
         text_state = encoder.embed_text(_prompt_tensor(model, rows))
         state = torch.cat([image_state, text_state], dim=1)
         joint = settle(model, state, tables.joint, "joint", uids, exit_policy, batch_policy)
-        return EncodedBatch(encoder.layer_norm(joint.state), joint, joint, np.zeros(len(rows), dtype=bool))
+        return EncodedBatch(geometry, encoder.layer_norm(joint.state), joint, joint, np.zeros(len(rows), dtype=bool))
     image = settle(model, image_state, tables.image, "image", uids, exit_policy, batch_policy)
     if getattr(exit_policy, "row_dependent", True):
         text_state = encoder.embed_text(_prompt_tensor(model, rows))
@@ -139,7 +168,7 @@ def encode_rows(
     else:
         text, reused = _shared_text(model, rows, tables, prompts, exit_policy, batch_policy)
     memory = encoder.layer_norm(torch.cat([image.state, text.state], dim=1))
-    return EncodedBatch(memory, image, text, reused)
+    return EncodedBatch(geometry, memory, image, text, reused)
 
 
 def _shared_text(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from mue_model import costs
 from mue_model.config import ModelConfig
-from mue_model.rows import ExitTrace, Reused, RowInput, RowResult
+from mue_model.engine.account import with_account
+from mue_model.rows import RowInput, RowResult
 
 
 @dataclass(eq=False)
@@ -35,25 +35,14 @@ class Flight:
     """All rows of the group that it had its first token or its scores from."""
 
 
-def with_account(config: ModelConfig, flight: Flight, result: RowResult, shared_kv: int) -> RowResult:
-    """Return `result` with what the row shared and padded.
-
-    `shared_kv` counts (memory token, layer) pairs whose cross-attention keys and values another row had projected.
-    Over all rows, executed - reused + padding is what a counter sees.
-    """
-    assert isinstance(result.trace, ExitTrace)
-    regions = costs.row_regions(config, result.trace)
-    balance = flight.tables_flops - regions.positions
-    reused = Reused(
-        tables=max(0, -balance),
-        text=regions.text_layers if flight.shares_text else 0,
-        image=regions.stem + regions.image_layers if flight.shares_image else 0,
-        cross_kv=shared_kv * costs.cross_kv_flops(config, 1),
-    )
-    return replace(
+def delivered(config: ModelConfig, flight: Flight, result: RowResult, shared_kv: int) -> RowResult:
+    """Return `result` with what its row shared and padded, and the rows that it was answered beside."""
+    accounted = with_account(
+        config,
         result,
-        flops_reused=reused.total(),
-        reused=reused,
-        flops_padding=result.flops_padding + max(0, balance),
-        group_uids=flight.neighbours,
+        tables_flops=flight.tables_flops,
+        shares_image=flight.shares_image,
+        shares_text=flight.shares_text,
+        shared_kv=shared_kv,
     )
+    return replace(accounted, group_uids=flight.neighbours)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mue_model import costs
 from mue_model.candidates import TargetShape, best_candidate, targets_of
-from mue_model.engine.flight import Flight, with_account
+from mue_model.engine.flight import Flight, delivered
 from mue_model.engine.scheduler import Scheduler, Stage
 from mue_model.engine.score import ScoreTables, embed_targets, score_layer, scores_of
 from mue_model.engine.slots import Slots
@@ -203,7 +203,7 @@ class ScoreRegion:
             finish_reason="candidate",
             trace=trace,
         )
-        return with_account(self.model.config, flight, result, row.shared_kv)
+        return delivered(self.model.config, flight, result, row.shared_kv)
 
     def leave(self, slot: int) -> Flight:
         """Take a row, which waits nowhere, out of the region."""
