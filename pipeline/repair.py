@@ -43,7 +43,7 @@ def read_part(storage: Storage, part: Part, receipt_id: str) -> pa.Table:
     if digest_of(data) != part.sha256:
         raise LedgerError(
             f"{storage.url}/{part.path} is not the file that done/{receipt_id}.json committed (its SHA-256 differs); "
-            f"restore it, or delete done/{receipt_id}.json and run again to compute its rows anew"
+            f"restore it, or have 'mue repair {storage.url} --apply' withdraw it and run again to compute its rows anew"
         )
     return pq.read_table(pa.BufferReader(data))
 

@@ -18,9 +18,10 @@ from pipeline.completeness import IncompleteJob
 from pipeline.fingerprint import fingerprint_of
 from pipeline.folders import Folder
 from pipeline.interrupting_folder import Killed, interrupting
-from pipeline.ledger import FingerprintMismatch, Ledger
+from pipeline.ledger import Ledger
 from pipeline.manifest import Manifest, file_digest
 from pipeline.plan import Plan
+from pipeline.plan_match import FingerprintMismatch
 from pipeline.receipts import LedgerError
 from pipeline.records import ShardCode
 from pipeline.storage import FileAbsent, Storage, StorageError
@@ -67,7 +68,7 @@ def test_another_fingerprint_is_refused_with_the_difference(ledger: Ledger, make
             call(other)
         assert str(caught.value).endswith(
             "(there -> now): shards added: 000001-b; exits.image: 0.9 -> 0.8. "
-            "Choose another --output, or go back to the settings of that job"
+            "Choose another --output, or go back to the settings and shards of that job"
         )
 
 
@@ -264,7 +265,9 @@ def test_a_part_that_cannot_be_read_says_how_to_go_on(
     ledger.storage.delete("data/a-0.parquet")
     if data is not None:
         ledger.storage.write("data/a-0.parquet", data)
-    with pytest.raises(LedgerError, match=rf"data/a-0\.parquet cannot be read .*{reason}.* delete done/a-0\.json and"):
+    with pytest.raises(
+        LedgerError, match=rf"data/a-0\.parquet cannot be read .*{reason}.* 'mue repair .*/out --apply' withdraw"
+    ):
         list(ledger.read_live())
 
 
