@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from cluster.local import local_layout, torch_threads
 from jobs.failure_budget import over_budget
 from jobs.interrupts import Interrupted, sigterm_interrupts
-from jobs.job_folder import row_total
 from jobs.machine import this_machine
 from jobs.pending import give_up_bad_shards, second_reads, unfinished_reads
 from jobs.planning import PreparedJob, prepare
 from jobs.progress import ProgressView
 from jobs.run_record import RunRecord, new_attempt
+from jobs.watching import pause_after, show_progress
 from pipeline.errors import PipelineError
 from pipeline.exit_codes import ExitCode
 from pipeline.lease_keeper import held_lease
@@ -35,8 +35,6 @@ SEGMENT_SHARDS = 1000
 """Shards of one Dataset."""
 POLL_S = 1.0
 """Seconds between two looks at the receipts for the progress display."""
-LOOK_SHARE = 20
-"""However many receipts there are, looking at them takes no more than one part in so many of the time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +161,7 @@ def _shown(progress: ProgressView, plan: Plan, ledger: Ledger) -> Iterator[None]
                 _show(progress, plan, ledger)
             except PipelineError as error:
                 logger.warning("the receipts could not be looked at: %s", error)
-            pause_s = max(POLL_S, LOOK_SHARE * (time.monotonic() - began))
+            pause_s = pause_after(time.monotonic() - began, every_s=POLL_S)
 
     thread = threading.Thread(target=poll, name="mue-progress", daemon=True)
     thread.start()
@@ -176,13 +174,4 @@ def _shown(progress: ProgressView, plan: Plan, ledger: Ledger) -> Iterator[None]
 
 
 def _show(progress: ProgressView, plan: Plan, ledger: Ledger) -> None:
-    committed = ledger.progress()
-    total = row_total(plan, committed)
-    progress.update(
-        rows_done=committed.rows_committed,
-        rows_total=total.rows,
-        estimated=total.estimated,
-        failed=committed.rows_failed,
-        shards_done=len(plan.shards) - len(committed.unfinished(plan)),
-        shards_total=len(plan.shards),
-    )
+    show_progress(progress, plan, ledger.progress())

@@ -49,6 +49,10 @@ class Ledger:
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
         self._log = ReceiptLog(storage)
+        self._progress: tuple[tuple[Receipt, ...], Progress] | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"storage": self.storage, "_log": self._log, "_progress": None}
 
     # Before the run
 
@@ -99,11 +103,14 @@ class Ledger:
 
     def receipts(self) -> list[Receipt]:
         """Return every receipt there is now, sorted by id. Files seen before are not read again."""
-        return self._log.refresh()
+        return list(self._log.refresh())
 
     def progress(self) -> Progress:
-        """Return what is committed now."""
-        return progress_of(self.receipts())
+        """Return what is committed now; computed anew only where there are new receipts."""
+        receipts = self._log.refresh()
+        if self._progress is None or self._progress[0] is not receipts:
+            self._progress = receipts, progress_of(receipts)
+        return self._progress[1]
 
     def overlaps(self) -> list[Overlap]:
         """Return the rows that two live parts hold now; `repair` resolves them."""

@@ -29,8 +29,8 @@ class ReceiptLog:
         self._storage = storage
         self._seen = _Seen()
 
-    def refresh(self) -> list[Receipt]:
-        """Read what is new and return all receipts, each id once, sorted by id.
+    def refresh(self) -> tuple[Receipt, ...]:
+        """Read what is new and return all receipts, each id once, sorted by id; the same tuple where nothing changed.
 
         Raises:
             LedgerError: A file there is no receipt, or a compact file is damaged.
@@ -44,7 +44,7 @@ class ReceiptLog:
                 self._seen = self._look(own, compact)
             except FileAbsent:
                 continue  # it was compacted after it was listed
-            return list(self._seen.receipts)
+            return self._seen.receipts
         raise LedgerError(f"{self._storage.url}/done: files keep vanishing while they are read; is someone deleting?")
 
     def loose(self) -> Loose:
@@ -69,6 +69,8 @@ class ReceiptLog:
         ids = {receipt.id for receipts, _ in packed.values() for receipt in receipts}
         leftovers = frozenset(path for path in own if path[len("done/") : -len(".json")] in ids)
         wanted = [path for path in own if path not in leftovers]
+        if self._seen.own.keys() == set(wanted) and self._seen.compact.keys() == packed.keys() and not leftovers:
+            return self._seen
         return _Seen(self._read(wanted, self._seen.own, self._read_own), packed, tuple(sorted(leftovers)))
 
     def _read(self, paths: Iterable[str], known: Mapping[str, FileT], read: Callable[[str], FileT]) -> dict[str, FileT]:
