@@ -62,9 +62,11 @@ class Ledger:
         Raises:
             FingerprintMismatch: The folder holds another job's plan.
         """
-        if self.storage.create(PLAN, plan.to_json()):
-            return plan
-        return self._plan_in_force(plan)
+        try:
+            # A finished job on a disk that is full or read-only can be looked at.
+            return self._plan_in_force(plan)
+        except FileAbsent:
+            return plan if self.storage.create(PLAN, plan.to_json()) else self._plan_in_force(plan)
 
     def plan(self) -> Plan:
         """Return the plan in force; raise `FileAbsent` where there is none yet."""

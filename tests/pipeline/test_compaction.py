@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from pipeline.canonical_json import digest_of
+from pipeline.folders import Folder
 from pipeline.interrupting_folder import Killed, interrupting
 from pipeline.ledger import Ledger
 from pipeline.plan import Plan
@@ -176,6 +178,32 @@ def test_a_damaged_file_is_named(
     ledger.storage.write(path, damage(data))
     with pytest.raises(LedgerError, match=rf"{path} {message}.*computed again"):
         Ledger(ledger.storage).receipts()
+
+
+class _Between:
+    """Has something happen right after its n-th listing."""
+
+    def __init__(self, inner: Folder, at: int, happens: Callable[[], object]) -> None:
+        self.inner, self.left, self.happens = inner, at, happens
+
+    def names(self, path: str) -> list[str]:
+        found = self.inner.names(path)
+        self.left -= 1
+        if self.left == 0:
+            self.happens()
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_a_compaction_between_two_listings_hides_nothing(ledger: Ledger, make_table: Make, at: int) -> None:
+    _commit_rows(ledger, make_table)
+    storage, expected = ledger.storage, ledger.receipts()
+    between = _Between(storage.folder, at, lambda: Ledger(storage).compact(at_least=2))
+    assert Ledger(Storage(storage.url, between)).receipts() == expected
+    assert (len(storage.list("done")) == 0) == (at < 3), "it happened while the folder was listed"
 
 
 @pytest.mark.usefixtures("no_fsync")

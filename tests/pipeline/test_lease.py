@@ -123,6 +123,19 @@ def test_a_driver_that_slept_through_its_end_finds_out(storage: Storage) -> None
     assert (holder.generation, holder.released) == (2, True)
 
 
+def test_a_renewal_that_lands_after_the_successor_came_changes_nothing(storage: Storage) -> None:
+    sleeper = _take(storage, AFAR)
+    late = storage.read("lease/000001.json")
+    successor = _take(storage, HERE, _Time())
+    storage.write("lease/000001.json", late)  # it was on its way when the driver fell asleep
+    assert (sleeper.renew(), successor.renew()) == (False, True)
+    with pytest.raises(LeaseHeld, match="attempt here"):
+        _take(storage, AFAR)
+    successor.release()
+    _take(storage, AFAR)
+    assert storage.list("lease") == ["lease/000003.json"]
+
+
 def test_deleting_the_lease_lets_another_in_and_the_holder_find_out(storage: Storage) -> None:
     first = _take(storage, HERE)
     storage.delete("lease/000001.json")
