@@ -87,6 +87,27 @@ def test_a_finished_job_needs_no_lease_and_writes_nothing(mue: Mue, finished_pla
     assert json.loads(result.stdout)["summary"]["shards_done"] == len(plan.shards)
 
 
+def test_a_job_that_was_killed_before_its_manifest_gets_it_without_opening_a_shard(
+    mue: Mue, finished_plan: tuple[Ledger, Plan], tmp_path: Path
+) -> None:
+    ledger, plan = finished_plan
+    ledger.storage.delete("manifest.json")
+    result = _run(mue, tmp_path)
+    assert result.exit_code == 0, result.stderr
+    assert ledger.finalized(plan)
+    assert len(ledger.receipts()) == 1, "nothing was read again"
+
+
+def test_a_finished_job_whose_receipts_were_compacted_gets_a_new_manifest(
+    mue: Mue, finished_plan: tuple[Ledger, Plan], tmp_path: Path
+) -> None:
+    ledger, plan = finished_plan
+    ledger.compact(at_least=1)
+    assert not ledger.finalized(plan), "the driver died before it wrote the manifest anew"
+    assert _run(mue, tmp_path).exit_code == 0
+    assert ledger.finalized(plan)
+
+
 @pytest.fixture
 def finished_plan(planned: tuple[Ledger, Plan], make_job: Any) -> tuple[Ledger, Plan]:
     """The same job with both shards' ends committed."""
