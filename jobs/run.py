@@ -157,8 +157,8 @@ def _shown(progress: ProgressView, plan: Plan, ledger: Ledger) -> Iterator[None]
         while not done.wait(pause_s):
             began = time.monotonic()
             try:
-                ledger.compact()
                 _show(progress, plan, ledger)
+                ledger.compact()
             except PipelineError as error:
                 logger.warning("the receipts could not be looked at: %s", error)
             pause_s = pause_after(time.monotonic() - began, every_s=POLL_S)

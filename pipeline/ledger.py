@@ -162,11 +162,11 @@ class Ledger:
     # After it
 
     def compact(self, *, at_least: int = COMPACT_AT) -> int:
-        """Move receipts into compact files if `at_least` so many lie in files of their own; return how many did.
+        """Move receipts into compact files if the last look found `at_least` so many others; return how many it moved.
 
         What is committed stays as it is. A manifest written before names files that are gone: `finalized` says so.
+        Without enough of them it costs no request, so it may be called after every look.
         """
-        self.receipts()
         return compact(self.storage, self._log.loose(), at_least=at_least)
 
     def repair(self) -> list[Receipt]:

@@ -48,7 +48,9 @@ class ReceiptLog:
         raise LedgerError(f"{self._storage.url}/done: files keep vanishing while they are read; is someone deleting?")
 
     def loose(self) -> Loose:
-        """Return what the last `refresh` found outside compact files."""
+        """Return what the last `refresh` found outside compact files; refreshes where there was none."""
+        if not self._seen.receipts:
+            self.refresh()
         seen = self._seen
         return Loose(
             receipts={path: receipt for path, (receipt, _) in seen.own.items()},
