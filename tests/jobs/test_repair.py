@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -182,18 +180,3 @@ def _let_in(job: Any) -> None:
     """The failed attempt was made by this very process, which goes on: its lease must be taken from it."""
     for path in job.ledger.storage.list("lease"):
         job.ledger.storage.delete(path)
-
-
-def test_the_command_looks_first_and_mends_when_told(mue: Callable[..., Any], finished: Any) -> None:
-    _flip(finished, PART_B)
-    looked = mue("--json", "repair", finished.folder)
-    assert looked.exit_code == 1
-    facts = json.loads(looked.stdout)
-    assert (facts["mended"], facts["sound"], facts["rows_lost"]) == (False, False, 5)
-    assert [damage["path"] for damage in facts["damaged"]] == [PART_B]
-    assert facts["damaged"][0]["rows"] == {B: [[0, 5]]}
-    assert mue("repair", finished.folder, "--quick").exit_code == 0
-
-    mended = mue("repair", finished.folder, "--apply")
-    assert (mended.exit_code, "1: withdrawn, and the next 'mue run'" in mended.stdout) == (0, True)
-    assert "sound" in mue("repair", finished.folder).stdout
