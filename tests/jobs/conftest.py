@@ -84,6 +84,7 @@ class Job:
 
     def __init__(self, folder: Path, *, untrained: bool = True) -> None:
         self.folder = folder
+        self.laid_out = time.time()
         self.ledger = Ledger(Storage.open(str(folder)))
         self.plan = Plan(
             shards=tuple(
@@ -120,8 +121,8 @@ class Job:
         self.ledger.write_failure_entry(shard_id, ShardCode.TRUNCATED, "no end-of-archive", f"in/{shard_id}.tar", 2)
 
     def written_at(self, path: str, seconds: float) -> None:
-        """Have the store say that the file was written so many seconds from now."""
-        at = time.time() + seconds
+        """Have the store say that the file was written so many seconds after the job was laid out."""
+        at = self.laid_out + seconds
         os.utime(self.folder / path, (at, at))
 
     def finish(self) -> None:
