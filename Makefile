@@ -84,3 +84,7 @@ clean:  ## remove the virtual environment and the demo's output
 .PHONY: bench-engine
 bench-engine: install  ## what regrouping is worth in time; minutes, or two with QUICK=--quick
 	$(BIN)/python benchmarks/engine.py $(QUICK)
+
+.PHONY: bench-ledger
+bench-ledger: install  ## receipts and shards by the 100,000: seconds and memory; minutes
+	$(BIN)/python benchmarks/ledger.py

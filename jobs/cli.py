@@ -18,6 +18,7 @@ from jobs.cli_eval import eval_
 from jobs.cli_group import MueGroup
 from jobs.cli_options import Actors, ConfigFile, Exits, Inputs, Model, OutputOption, Overrides, overrides_of
 from jobs.cli_read import export, failures, inspect, status
+from jobs.cli_repair import repair
 from jobs.cli_train import train
 from jobs.doctor import check_line, examine
 from jobs.job_folder import open_job
@@ -121,7 +122,7 @@ def run(
     raise typer.Exit(int(outcome.exit_code))
 
 
-for command in (status, inspect, failures, export):
+for command in (status, inspect, failures, export, repair):
     app.command()(command)
 app.command()(train)
 app.command("eval")(eval_)

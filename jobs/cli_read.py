@@ -15,23 +15,35 @@ from jobs.export import Format, RowsWanted, export_lines, write_lines
 from jobs.failures import failure_line, failures_of
 from jobs.inspection import find_rows, rows_view
 from jobs.job_folder import open_job
+from jobs.progress import ProgressView
 from jobs.status import status_facts, status_of, status_view
 from jobs.terminal import Terminal
+from jobs.watching import watch as watch_job
 from pipeline.ledger import MANIFEST
 
 
-def status(context: typer.Context, output: OutputArgument) -> None:
+def status(
+    context: typer.Context,
+    output: OutputArgument,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show progress on stderr until the job ends.")] = False,
+    every: Annotated[float, typer.Option(metavar="S", min=0.1, help="Seconds between two looks with --watch.")] = 5.0,
+) -> None:
     """Say where a job stands.
 
-    Reads state, rows, failures and compute from the output folder alone. Works for running and finished jobs, and
-    from another machine.
+    Reads state, driver, rows, rate, failures and compute from the output folder alone. Works for running and finished
+    jobs, and from another machine.
 
     \b
     Example:
       mue status out
+      mue status out --watch
     """
     terminal: Terminal = context.obj
-    found = status_of(open_job(output))
+    ledger = open_job(output)
+    if watch:
+        with ProgressView.for_terminal(quiet=terminal.verbosity < 0, log_format=terminal.log_format) as progress:
+            watch_job(ledger, progress, every_s=every)
+    found = status_of(ledger)
     terminal.show(status_view(found), status_facts(found))
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from dataclasses import dataclass
 from typing import Any
-
-import fsspec
 
 from mue_model.config import ConfigError
 from mue_model.model_names import DEMO_NAME, demo_digest
@@ -108,24 +105,3 @@ def run_facts(ledger: Ledger) -> dict[str, Any]:
     if not isinstance(attempts, list) or not all(isinstance(attempt, dict) for attempt in attempts):
         raise LedgerError(f"{ledger.storage.url}/{RUN} is not what a run writes; delete it to go on without")
     return facts
-
-
-def last_commit(ledger: Ledger) -> datetime.datetime | None:
-    """Return when the newest receipt was written, by the store's own clock; None before the first."""
-    fs, root = fsspec.url_to_fs(ledger.storage.url, use_listings_cache=False)
-    try:
-        entries = fs.ls(f"{root}/done", detail=True)
-    except FileNotFoundError:
-        return None
-    stamps = [_stamp(entry) for entry in entries if entry["name"].endswith(".json")]
-    return max((stamp for stamp in stamps if stamp is not None), default=None)
-
-
-def _stamp(entry: dict[str, Any]) -> datetime.datetime | None:
-    """Modification time of a listed file; stores name it differently."""
-    value = next((entry[key] for key in ("mtime", "LastModified", "updated", "last_modified") if entry.get(key)), None)
-    if isinstance(value, (int, float)):
-        return datetime.datetime.fromtimestamp(value, datetime.UTC)
-    if isinstance(value, str):
-        value = datetime.datetime.fromisoformat(value)
-    return value if isinstance(value, datetime.datetime) else None

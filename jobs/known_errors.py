@@ -6,8 +6,8 @@ from mue_model.config import ConfigError
 from mue_model.model_folder import ModelFolderError
 from pipeline.errors import PipelineError
 from pipeline.exit_codes import ExitCode
-from pipeline.ledger import FingerprintMismatch
 from pipeline.plan import PlanError
+from pipeline.plan_match import FingerprintMismatch
 from pipeline.storage import UnusableUrl
 
 KNOWN_ERRORS: tuple[type[Exception], ...] = (ConfigError, ModelFolderError, PipelineError)

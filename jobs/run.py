@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import logging
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,13 +14,15 @@ from dataclasses import dataclass
 from cluster.local import local_layout, torch_threads
 from jobs.failure_budget import over_budget
 from jobs.interrupts import Interrupted, sigterm_interrupts
-from jobs.job_folder import row_total
 from jobs.machine import this_machine
 from jobs.pending import give_up_bad_shards, second_reads, unfinished_reads
 from jobs.planning import PreparedJob, prepare
 from jobs.progress import ProgressView
-from jobs.run_record import RunRecord
+from jobs.run_record import RunRecord, new_attempt
+from jobs.watching import pause_after, show_progress
+from pipeline.errors import PipelineError
 from pipeline.exit_codes import ExitCode
+from pipeline.lease_keeper import held_lease
 from pipeline.ledger import MANIFEST, Ledger
 from pipeline.plan import Plan
 from pipeline.shard_read import ShardRead
@@ -29,7 +34,7 @@ logger = logging.getLogger(__name__)
 SEGMENT_SHARDS = 1000
 """Shards of one Dataset."""
 POLL_S = 1.0
-"""How often the receipts are looked at for the progress display."""
+"""Seconds between two looks at the receipts for the progress display."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,15 +57,31 @@ def run_job(spec: JobSpec, *, progress: ProgressView) -> JobOutcome:
     if not ledger.storage.exists(MANIFEST):
         _check_weights(job)
     plan = ledger.adopt_plan(job.plan)
-    if ledger.manifest() is not None and not ledger.progress().unfinished(plan):
+    if ledger.finalized(plan):
         logger.info("every row is committed already: no shard is opened")
         _show(progress, plan, ledger)
         return _judged(spec, plan, ledger, shards_opened=0)
-    record = RunRecord(ledger, spec)
+    attempt = new_attempt()
+    with held_lease(ledger.storage, attempt=attempt, length_s=spec.output.lease_s, on_lost=_interrupt_main) as lease:
+        outcome = _attempted(job, plan, ledger, attempt, progress)
+        if lease.lost:
+            reason = f"another driver has taken over {spec.output.url}, or its lease was deleted; what is committed stays"
+            outcome = JobOutcome(exit_code=ExitCode.FAILURE, reason=reason)
+    return outcome
+
+
+def _interrupt_main() -> None:
+    """Have the main thread stop as if SIGTERM had come, where it handles that."""
+    _thread.interrupt_main(signal.SIGTERM)
+
+
+def _attempted(job: PreparedJob, plan: Plan, ledger: Ledger, attempt: str, progress: ProgressView) -> JobOutcome:
+    """Make one attempt at the job and record how it ended."""
+    record = RunRecord(ledger, job.spec, attempt)
     try:
         with _shown(progress, plan, ledger):
-            opened = _run_missing(job, plan, ledger, record.attempt)
-        outcome = _judged(spec, plan, ledger, shards_opened=opened)
+            opened = _run_missing(job, plan, ledger, attempt)
+        outcome = _judged(job.spec, plan, ledger, shards_opened=opened)
         record.end(outcome.exit_code)
         ledger.finalize(plan)
     except KeyboardInterrupt:
@@ -133,8 +154,15 @@ def _shown(progress: ProgressView, plan: Plan, ledger: Ledger) -> Iterator[None]
     done = threading.Event()
 
     def poll() -> None:
-        while not done.wait(POLL_S):
-            _show(progress, plan, ledger)
+        pause_s = POLL_S
+        while not done.wait(pause_s):
+            began = time.monotonic()
+            try:
+                _show(progress, plan, ledger)
+                ledger.compact()
+            except PipelineError as error:
+                logger.warning("the receipts could not be looked at: %s", error)
+            pause_s = pause_after(time.monotonic() - began, every_s=POLL_S)
 
     thread = threading.Thread(target=poll, name="mue-progress", daemon=True)
     thread.start()
@@ -147,13 +175,4 @@ def _shown(progress: ProgressView, plan: Plan, ledger: Ledger) -> Iterator[None]
 
 
 def _show(progress: ProgressView, plan: Plan, ledger: Ledger) -> None:
-    committed = ledger.progress()
-    total = row_total(plan, committed)
-    progress.update(
-        rows_done=committed.rows_committed,
-        rows_total=total.rows,
-        estimated=total.estimated,
-        failed=committed.rows_failed,
-        shards_done=len(plan.shards) - len(committed.unfinished(plan)),
-        shards_total=len(plan.shards),
-    )
+    show_progress(progress, plan, ledger.progress())

@@ -20,21 +20,24 @@ from pipeline.spec import JobSpec
 _PACKAGES = ("mue", "ray", "torch", "pyarrow", "pillow", "tokenizers")
 
 
+def new_attempt() -> str:
+    """Return a name for an attempt: it sorts by time and is unlike that of any other driver."""
+    return f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
 class RunRecord:
     """One attempt, written when it begins and again when it ends; earlier attempts are kept."""
 
-    def __init__(self, ledger: Ledger, spec: JobSpec) -> None:
+    def __init__(self, ledger: Ledger, spec: JobSpec, attempt: str) -> None:
+        self.attempt = attempt
         self._ledger = ledger
         self._earlier: list[dict[str, Any]] = run_facts(ledger).get("attempts", [])
         self._began = time.monotonic()
         self._rows_before = ledger.progress().rows_committed
-        now = datetime.datetime.now(datetime.UTC)
-        self.attempt = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-        """Sorts by time; unlike the attempt of any other driver."""
         machine = this_machine()
         self._facts: dict[str, Any] = {
-            "attempt": self.attempt,
-            "began": now.isoformat(timespec="seconds"),
+            "attempt": attempt,
+            "began": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "python": platform.python_version(),
             "platform": platform.platform(),
             "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},

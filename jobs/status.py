@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Group
 from rich.text import Text
 
-from jobs.job_folder import last_commit, row_total, run_facts
+from jobs.commit_times import commit_times, recent_rate
+from jobs.job_folder import row_total, run_facts
+from jobs.job_state import MEANING, State, state_of
 from jobs.progress import duration
 from jobs.summary import Summary, summarise
 from jobs.summary_view import summary_facts, summary_table
 from jobs.terminal import pairs_table
-from pipeline.ledger import MANIFEST, Ledger
-
-State = Literal["planned", "running?", "interrupted", "finished", "bad"]
-RECENT_S = 180.0
-"""A commit or a start younger than this suggests that the job is running; nothing in the folder proves it."""
-_MEANING: dict[State, str] = {
-    "planned": "nothing is committed yet",
-    "running?": "it started or committed a moment ago, so it is probably running",
-    "interrupted": "rows are missing and nothing is running, as far as can be seen; the same 'mue run' command resumes",
-    "finished": "every row is committed exactly once",
-    "bad": "it ended, but some shards are corrupt: their good rows are kept; see 'mue failures'",
-}
+from pipeline.ledger import Ledger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,46 +30,38 @@ class JobStatus:
     rows_total_estimated: bool
     last_commit_age_s: float | None
     """None before the first commit."""
+    driver: str | None
+    """The process that works on it, and since when; None where none does."""
+    attempts: int
+    """How often the job was started."""
+    rows_per_s: float | None
+    """Rows of the last minutes of commits; None while it does not run or too few are committed."""
+    eta_s: float | None
+    """Seconds left at that rate; None while unknown."""
     summary: Summary
 
 
 def status_of(ledger: Ledger, *, now: datetime.datetime | None = None) -> JobStatus:
     """Return the status of the job in `ledger`'s folder."""
-    summary = summarise(ledger)
-    newest = last_commit(ledger)
+    plan, progress, times = ledger.plan(), ledger.progress(), commit_times(ledger)
     now = now or datetime.datetime.now(datetime.UTC)
-    age_s = None if newest is None else max(0.0, (now - newest).total_seconds())
-    total = row_total(ledger.plan(), ledger.progress())
+    newest = max(times.values(), default=None)
+    job = state_of(ledger, plan, progress, times.values(), now=now)
+    total = row_total(plan, progress)
+    rate = recent_rate(ledger, times) if job.active else None
+    left = None if total.rows is None else total.rows - progress.rows_committed
     return JobStatus(
         output=ledger.storage.url,
-        state=_state(ledger, summary, newest, now),
+        state=job.state,
         rows_total=total.rows,
         rows_total_estimated=total.estimated,
-        last_commit_age_s=age_s,
-        summary=summary,
+        last_commit_age_s=None if newest is None else max(0.0, (now - newest).total_seconds()),
+        driver=job.driver,
+        attempts=len(run_facts(ledger).get("attempts", [])),
+        rows_per_s=rate,
+        eta_s=left / rate if left is not None and rate else None,
+        summary=summarise(ledger),
     )
-
-
-def _state(ledger: Ledger, summary: Summary, newest: datetime.datetime | None, now: datetime.datetime) -> State:
-    # Receipts decide: one that was deleted since leaves rows missing whatever the manifest says.
-    if ledger.storage.exists(MANIFEST) and summary.shards_done == summary.shards_total:
-        return "bad" if summary.shards_bad else "finished"
-    run = run_facts(ledger)
-    signs = [sign for sign in (newest, _began(run)) if sign is not None]
-    if not signs:
-        return "planned"
-    ended = run.get("exit_code") is not None
-    return "interrupted" if ended or (now - max(signs)).total_seconds() > RECENT_S else "running?"
-
-
-def _began(run: dict[str, Any]) -> datetime.datetime | None:
-    """When the last attempt began: it may be loading the model and have committed nothing yet."""
-    attempts = run.get("attempts") or [{}]
-    try:
-        began = datetime.datetime.fromisoformat(str(attempts[-1].get("began")))
-    except ValueError:
-        return None
-    return began if began.tzinfo else began.replace(tzinfo=datetime.UTC)
 
 
 def status_facts(status: JobStatus) -> dict[str, Any]:
@@ -89,6 +72,10 @@ def status_facts(status: JobStatus) -> dict[str, Any]:
         "rows_total": status.rows_total,
         "rows_total_estimated": status.rows_total_estimated,
         "last_commit_age_s": status.last_commit_age_s,
+        "driver": status.driver,
+        "attempts": status.attempts,
+        "rows_per_s": status.rows_per_s,
+        "eta_s": status.eta_s,
         "summary": summary_facts(status.summary),
     }
 
@@ -99,9 +86,16 @@ def status_view(status: JobStatus) -> Group:
     total = "unknown" if status.rows_total is None else f"{about}{status.rows_total:,}"
     head = [
         ("job", status.output),
-        ("state", f"{status.state}: {_MEANING[status.state]}"),
+        ("state", f"{status.state}: {MEANING[status.state]}"),
         ("rows committed", f"{status.summary.rows:,} of {total}"),
     ]
+    if status.driver is not None:
+        head.append(("driver", status.driver))
+    if status.rows_per_s is not None:
+        left = f", {about}{duration(status.eta_s)} left" if status.eta_s is not None else ""
+        head.append(("rows per second", f"{status.rows_per_s:,.2f} of late{left}"))
+    if status.attempts > 1:
+        head.append(("attempts", f"{status.attempts:,}"))
     if status.last_commit_age_s is not None:
         head.append(("last commit", f"{duration(status.last_commit_age_s)} ago"))
     return Group(pairs_table(head), Text(), summary_table(status.summary))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import pyarrow as pa
@@ -15,11 +14,13 @@ import pyarrow.parquet as pq
 
 from mue_model.config import ConfigError
 from pipeline.commit_table import CommitTable, split_commit_table
+from pipeline.compaction import COMPACT_AT, compact
 from pipeline.completeness import prove_complete
-from pipeline.fingerprint import explain_difference
 from pipeline.intervals import merge, subtract
 from pipeline.manifest import FileDigest, Manifest, file_digest
-from pipeline.plan import Plan, shard_differences
+from pipeline.part_damage import damaged_parts
+from pipeline.plan import Plan
+from pipeline.plan_match import check_same_job
 from pipeline.progress import Overlap, Progress, overlaps_of, progress_of
 from pipeline.publish import publish
 from pipeline.receipt_log import ReceiptLog
@@ -38,14 +39,8 @@ _FOLDERS = ("failures", "audit")
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 _ROUNDS = 20
 """Turns of `repair` before it concludes that another driver keeps committing."""
-_CONNECTIONS = 16
-"""Parts looked at at a time."""
 
 ParsedT = TypeVar("ParsedT")
-
-
-class FingerprintMismatch(LedgerError):
-    """The output folder belongs to a job with other inputs or settings."""
 
 
 class Ledger:
@@ -54,6 +49,10 @@ class Ledger:
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
         self._log = ReceiptLog(storage)
+        self._progress: tuple[tuple[Receipt, ...], Progress] | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"storage": self.storage, "_log": self._log, "_progress": None}
 
     # Before the run
 
@@ -63,9 +62,11 @@ class Ledger:
         Raises:
             FingerprintMismatch: The folder holds another job's plan.
         """
-        if self.storage.create(PLAN, plan.to_json()):
-            return plan
-        return self._plan_in_force(plan)
+        try:
+            # A finished job on a disk that is full or read-only can be looked at.
+            return self._plan_in_force(plan)
+        except FileAbsent:
+            return plan if self.storage.create(PLAN, plan.to_json()) else self._plan_in_force(plan)
 
     def plan(self) -> Plan:
         """Return the plan in force; raise `FileAbsent` where there is none yet."""
@@ -103,12 +104,15 @@ class Ledger:
     # Looking at it
 
     def receipts(self) -> list[Receipt]:
-        """Return every receipt now in done/, sorted by id. Files seen before are not read again."""
-        return self._log.refresh()
+        """Return every receipt there is now, sorted by id. Files seen before are not read again."""
+        return list(self._log.refresh())
 
     def progress(self) -> Progress:
-        """Return what is committed now."""
-        return progress_of(self.receipts())
+        """Return what is committed now; computed anew only where there are new receipts."""
+        receipts = self._log.refresh()
+        if self._progress is None or self._progress[0] is not receipts:
+            self._progress = receipts, progress_of(receipts)
+        return self._progress[1]
 
     def overlaps(self) -> list[Overlap]:
         """Return the rows that two live parts hold now; `repair` resolves them."""
@@ -136,8 +140,8 @@ class Ledger:
         except (FileAbsent, pa.ArrowException, OSError) as error:
             reason = "it does not exist" if isinstance(error, FileAbsent) else " ".join(str(error).split())
             raise LedgerError(
-                f"{self.storage.url}/{receipt.part.path} cannot be read ({reason}); restore it, "
-                f"or delete done/{receipt.id}.json and run again to compute its rows anew"
+                f"{self.storage.url}/{receipt.part.path} cannot be read ({reason}); restore it, or have "
+                f"'mue repair {self.storage.url} --apply' withdraw it and run again to compute its rows anew"
             ) from error
 
     def manifest(self) -> Manifest | None:
@@ -147,7 +151,23 @@ class Ledger:
         except FileAbsent:
             return None
 
+    def finalized(self, plan: Plan) -> bool:
+        """Return whether `plan` is complete and the manifest vouches for the receipts as they are now."""
+        manifest = self.manifest()
+        if manifest is None or self.progress().unfinished(plan):
+            return False
+        named = {path: digest for path, digest in manifest.files.items() if path.startswith("done/")}
+        return manifest.fingerprint == plan.fingerprint and named == self._log.digests()
+
     # After it
+
+    def compact(self, *, at_least: int = COMPACT_AT) -> int:
+        """Move receipts into compact files if the last look found `at_least` so many others; return how many it moved.
+
+        What is committed stays as it is. A manifest written before names files that are gone: `finalized` says so.
+        Without enough of them it costs no request, so it may be called after every look.
+        """
+        return compact(self.storage, self._log.loose(), at_least=at_least)
 
     def repair(self) -> list[Receipt]:
         """Leave no row in two live parts, and return the receipts written for that.
@@ -166,10 +186,11 @@ class Ledger:
             LedgerError: The folder holds what this plan cannot have left there.
         """
         plan = self._plan_in_force(plan)
+        self.compact()
         receipts, _ = self._repaired()
         prove_complete(plan, progress_of(receipts), where=self.storage.url)
+        self._check_parts(receipts)
         parts = _parts(receipts)
-        self._check_parts(parts)
         manifest = Manifest(
             fingerprint=plan.fingerprint,
             rows=sum(part.rows for part in parts),
@@ -182,16 +203,8 @@ class Ledger:
 
     def _plan_in_force(self, plan: Plan) -> Plan:
         present = self.plan()
-        if present.fingerprint == plan.fingerprint:
-            return present
-        differences = shard_differences(present.shards, plan.shards)
-        lines = explain_difference(present.fingerprint_parts, plan.fingerprint_parts)
-        differences += [line for line in lines if not (differences and line.startswith("inputs."))]
-        raise FingerprintMismatch(
-            f"{self.storage.url} holds a job with other inputs or settings (there -> now): "
-            f"{'; '.join(differences) or 'the fingerprints differ'}. "
-            "Choose another --output, or go back to the settings of that job"
-        )
+        check_same_job(present, plan, where=self.storage.url)
+        return present
 
     def _repaired(self) -> tuple[list[Receipt], list[Receipt]]:
         """Repair, and return the receipts as they are without overlaps, and those written on the way."""
@@ -219,22 +232,13 @@ class Ledger:
                         "a retry rewrites whole parts"
                     )
 
-    def _check_parts(self, parts: Sequence[Part]) -> None:
+    def _check_parts(self, receipts: Sequence[Receipt]) -> None:
         """Every live part is there with its size; the digests are for `verify`, which reads every byte."""
-        with ThreadPoolExecutor(_CONNECTIONS) as pool:
-            for part, size in zip(parts, pool.map(self._size, parts), strict=True):
-                if size != part.bytes:
-                    state = "is missing" if size is None else f"has {size} bytes"
-                    raise LedgerError(
-                        f"{self.storage.url}/{part.path} {state}, but {part.bytes} bytes were committed; restore it, "
-                        "or delete its receipt in done/ and run again to compute its rows anew"
-                    )
-
-    def _size(self, part: Part) -> int | None:
-        try:
-            return self.storage.size(part.path)
-        except FileAbsent:
-            return None
+        for damage in damaged_parts(self.storage, receipts, read_bytes=False):
+            raise LedgerError(
+                f"{self.storage.url}/{damage.path} {damage.what}; restore it, or have 'mue repair {self.storage.url} "
+                "--apply' withdraw it and run again to compute its rows anew"
+            )
 
     def _other_digests(self) -> dict[str, FileDigest]:
         paths = [path for path in _SINGLE_FILES if self.storage.exists(path)]

@@ -100,18 +100,6 @@ def plan_shards(
     )
 
 
-def shard_differences(old: Iterable[PlannedShard], new: Iterable[PlannedShard]) -> list[str]:
-    """Return in words which shards were added, removed or changed; empty if none were."""
-    before, after = {shard.shard_id: shard for shard in old}, {shard.shard_id: shard for shard in new}
-    changed = [
-        shard_id
-        for shard_id in before.keys() & after.keys()
-        if before[shard_id].model_copy(update={"rows": None}) != after[shard_id].model_copy(update={"rows": None})
-    ]
-    found = {"added": after.keys() - before.keys(), "removed": before.keys() - after.keys(), "changed": changed}
-    return [f"shards {word}: {some(sorted(shard_ids))}" for word, shard_ids in found.items() if shard_ids]
-
-
 def look_up_shard(url: str) -> tuple[int, str]:
     """Return a shard's size and version token as they are now, or raise `PlanError`."""
     facts = _stat(url) if is_local(url) else _look_up(url)

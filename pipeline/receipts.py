@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Literal, Self
 
@@ -75,7 +76,22 @@ class Receipt(Config):
     @classmethod
     def from_json(cls, data: bytes, *, where: str) -> Receipt:
         """Return the receipt in `data`, or raise `ConfigError` saying what is wrong in `where`."""
-        return parse_json(cls, data, where=where)
+        return _slim(parse_json(cls, data, where=where))
+
+
+def _slim(receipt: Receipt) -> Receipt:
+    """The same receipt in a third of the memory: equal texts once, and one record for all of which fields were set."""
+    part = receipt.part and Part.model_construct(_fields_set=_FIELDS_OF_PART, **dict(receipt.part))
+    values = {
+        **dict(receipt),
+        "part": part,
+        "attempt": sys.intern(receipt.attempt),
+        "ranges": {sys.intern(shard_id): ranges for shard_id, ranges in receipt.ranges.items()},
+    }
+    return Receipt.model_construct(_fields_set=_FIELDS_OF_RECEIPT, **values)
+
+
+_FIELDS_OF_RECEIPT, _FIELDS_OF_PART = set(Receipt.model_fields), set(Part.model_fields)
 
 
 def live(receipts: Iterable[Receipt]) -> list[Receipt]:

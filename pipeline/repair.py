@@ -1,4 +1,4 @@
-"""Overlap repair: a part that holds rows of an earlier receipt is written anew without them."""
+"""Repair: a part that holds rows of an earlier receipt is written anew without them, a damaged one is withdrawn."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pipeline.intervals import Ranges, contains, merge
 from pipeline.progress import Overlap
 from pipeline.publish import publish_or_yield
 from pipeline.receipts import LedgerError, Part, Receipt
+from pipeline.records import ROW_SCHEMA
 from pipeline.storage import Storage
 
 _REPAIRED = re.compile(r"^(?P<base>.*)\.r(?P<turn>\d+)$")
@@ -37,13 +38,25 @@ def repair_once(storage: Storage, receipts: Sequence[Receipt], overlaps: Sequenc
     return written
 
 
+def withdraw(storage: Storage, receipt: Receipt) -> Receipt | None:
+    """Give `receipt` a successor without rows, so that its part no longer counts and its rows are missing.
+
+    What it knew of shards' ends stays known. Returns None where another process has replaced it already.
+    """
+    assert receipt.part is not None
+    nothing = CommitTable(ROW_SCHEMA.empty_table(), {}, receipt.totals, receipt.shards)
+    return publish_or_yield(
+        storage, nothing, name=_next_name(receipt.id), attempt=receipt.attempt, replaces=[receipt.part.path]
+    )
+
+
 def read_part(storage: Storage, part: Part, receipt_id: str) -> pa.Table:
     """Return a part's rows, or raise `LedgerError` if the file is not the one that was committed."""
     data = storage.read(part.path)
     if digest_of(data) != part.sha256:
         raise LedgerError(
             f"{storage.url}/{part.path} is not the file that done/{receipt_id}.json committed (its SHA-256 differs); "
-            f"restore it, or delete done/{receipt_id}.json and run again to compute its rows anew"
+            f"restore it, or have 'mue repair {storage.url} --apply' withdraw it and run again to compute its rows anew"
         )
     return pq.read_table(pa.BufferReader(data))
 

@@ -47,10 +47,3 @@ def compression_of(url: str) -> str | None:
 def _place_of(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """Return file system and path; a plain path is taken as it is, though fsspec would read "::" as a chain."""
     return (fsspec.filesystem("file"), url) if is_local(url) else url_to_fs(url)
-
-
-def stored_bytes(url: str) -> int | None:
-    """Return the shard's size in storage, or None where the storage does not tell."""
-    fs, path = _place_of(url)
-    size = fs.info(path).get("size")
-    return None if size is None else int(size)

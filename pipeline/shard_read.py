@@ -13,5 +13,7 @@ class ShardRead:
     url: str
     size: int
     """Size in bytes when the job was planned; another size now makes the shard bad."""
+    etag: str | None = None
+    """Version when the job was planned; another one now makes the shard bad too."""
     skip: tuple[tuple[int, int], ...] = ()
     """Ranges [start, stop) of row_in_shard that are not emitted."""

@@ -16,7 +16,8 @@ from pipeline.identity import uid_of
 from pipeline.raw_row import RawRow, RowBuilder
 from pipeline.records import RAW_SCHEMA, ErrorStage, RowStatus, ShardCode, ShardState
 from pipeline.row_grouping import RowGrouping, split_name
-from pipeline.shard_open import open_local_tar, open_shard, stored_bytes
+from pipeline.shard_change import change_since
+from pipeline.shard_open import open_local_tar, open_shard
 from pipeline.tar_reader import ShardError, TarMember, read_members
 
 Opener = Callable[[str], AbstractContextManager[BinaryIO]]
@@ -34,6 +35,7 @@ def iter_tables(
     bytes_per_table: int = 16 << 20,
     open_stream: Opener | None = None,
     expected_size: int | None = None,
+    expected_etag: str | None = None,
 ) -> Iterator[pa.Table]:
     """Yield the shard's rows and, as the last row of the last table, one control row with its total and state.
 
@@ -46,7 +48,9 @@ def iter_tables(
         rows_per_table: Most rows of a table, the control row not counted.
         bytes_per_table: Most bytes of a table's images and metadata, except where one row alone has more.
         open_stream: Opens the URL instead of fsspec.
-        expected_size: Size in storage (fsspec is asked); if it differs, nothing is read and the shard is bad.
+        expected_size: Size in storage when it was planned. A shard that has another one before it is read is not read,
+            and one that has another one afterwards is bad: see `pipeline.shard_change`.
+        expected_etag: Its version then, which is held against it likewise.
     """
     batch = _Batch(url, shard_id)
     emitted = _NotSkipped(skip)
@@ -54,7 +58,9 @@ def iter_tables(
     broken: ShardError | None = None
     try:
         with ExitStack() as stack:
-            for row in _rows(_opened(stack, url, open_stream, expected_size), suffixes, max_member_bytes):
+            if expected_size is not None:
+                _raise(change_since(url, expected_size, expected_etag, moment="before it is read"))
+            for row in _rows(_opened(stack, url, open_stream), suffixes, max_member_bytes):
                 if emitted.has(total):
                     if len(batch) and batch.n_bytes + row.n_bytes > bytes_per_table:
                         yield batch.take()
@@ -64,6 +70,10 @@ def iter_tables(
                 total += 1
     except ShardError as error:
         broken = error
+    if expected_size is not None and (broken is None or broken.code is not ShardCode.CHANGED):
+        changed = change_since(url, expected_size, expected_etag, moment="after it was read")
+        # What broke off in a shard that was exchanged says nothing about either version.
+        broken = changed if broken is None or (changed and changed.code is ShardCode.CHANGED) else broken
     batch.add_control(total, broken)
     yield batch.take()
 
@@ -82,16 +92,18 @@ def count_rows(url: str) -> int | None:
         return None
 
 
-def _opened(stack: ExitStack, url: str, open_stream: Opener | None, expected_size: int | None) -> BinaryIO:
+def _raise(error: ShardError | None) -> None:
+    if error is not None:
+        raise error
+
+
+def _opened(stack: ExitStack, url: str, open_stream: Opener | None) -> BinaryIO:
     try:
-        found = expected_size if expected_size is None else stored_bytes(url)
-        if found is None or found == expected_size:
-            return stack.enter_context((open_stream or open_shard)(url))
+        return stack.enter_context((open_stream or open_shard)(url))
     except MemoryError:
         raise
     except Exception as error:  # storage backends raise classes of their own; the control row reports it
         raise ShardError(ShardCode.UNREADABLE, f"cannot open the shard: {type(error).__name__}: {error}") from error
-    raise ShardError(ShardCode.CHANGED, f"the shard has {found} bytes, but {expected_size} when it was planned")
 
 
 def _rows(stream: BinaryIO, suffixes: Sequence[str], max_member_bytes: int) -> Iterator[RawRow]:

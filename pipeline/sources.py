@@ -57,4 +57,5 @@ def _reader(read: ShardRead, inputs: InputsConfig) -> Callable[[], Iterator[pa.T
         max_member_bytes=inputs.max_member_mib << 20,
         skip=read.skip,
         expected_size=read.size,
+        expected_etag=read.etag,
     )

@@ -83,6 +83,8 @@ class OutputConfig(Config):
     """Output folder: a path or an fsspec URL."""
     rows_per_part: int = Field(default=256, gt=0)
     """Fewest rows of one data file, the last ones apart. A crash loses the work on parts that were not complete."""
+    lease_s: float = Field(default=60.0, gt=0)
+    """Seconds without a sign of life from a job on another machine after which this one may take its folder over."""
 
 
 class GenerationSection(Config):

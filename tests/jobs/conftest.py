@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,6 +84,7 @@ class Job:
 
     def __init__(self, folder: Path, *, untrained: bool = True) -> None:
         self.folder = folder
+        self.laid_out = time.time()
         self.ledger = Ledger(Storage.open(str(folder)))
         self.plan = Plan(
             shards=tuple(
@@ -116,6 +119,11 @@ class Job:
             end(shard_id, 1, shard_state="bad", shard_code="truncated", shard_message="no end"),
         )
         self.ledger.write_failure_entry(shard_id, ShardCode.TRUNCATED, "no end-of-archive", f"in/{shard_id}.tar", 2)
+
+    def written_at(self, path: str, seconds: float) -> None:
+        """Have the store say that the file was written so many seconds after the job was laid out."""
+        at = self.laid_out + seconds
+        os.utime(self.folder / path, (at, at))
 
     def finish(self) -> None:
         self.ledger.finalize(self.plan)

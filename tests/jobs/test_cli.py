@@ -16,6 +16,7 @@ COMMANDS = [
     "inspect",
     "failures",
     "export",
+    "repair",
     "eval",
     "doctor",
     "config init",

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import datetime
 from typing import Any
 
 import pytest
 
-from jobs.job_folder import last_commit, open_job, planned_model, row_total, run_facts
+from jobs.job_folder import open_job, planned_model, row_total, run_facts
 from mue_model.config import ConfigError
 from mue_model.model_names import demo_digest
 from pipeline.receipts import LedgerError
@@ -59,14 +58,6 @@ def test_the_model_that_ships_is_known_by_its_digest(
     assert model.name == name
     assert (model.caveat or "").startswith(caveat or "")
     assert (model.caveat is None) == (caveat is None)
-
-
-def test_the_last_commit_is_that_of_the_newest_receipt(job: Any) -> None:
-    assert last_commit(job.ledger) is None
-    job.commit_shard("000000-a")
-    newest = last_commit(job.ledger)
-    assert newest is not None
-    assert abs((datetime.datetime.now(datetime.UTC) - newest).total_seconds()) < 60
 
 
 def test_facts_of_the_run_are_optional_but_never_garbage(job: Any) -> None:

@@ -6,8 +6,8 @@ from jobs.known_errors import KNOWN_ERRORS, exit_code_of
 from mue_model.config import ConfigError
 from mue_model.model_folder import ModelFolderError
 from pipeline.completeness import IncompleteJob
-from pipeline.ledger import FingerprintMismatch
 from pipeline.plan import PlanError
+from pipeline.plan_match import FingerprintMismatch
 from pipeline.receipts import LedgerError
 from pipeline.storage import StorageError, UnusableUrl
 

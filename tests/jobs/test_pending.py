@@ -9,9 +9,9 @@ from jobs.pending import bad_shards, give_up_bad_shards, second_reads, unfinishe
 
 def test_everything_is_left_before_the_first_commit(job: Any) -> None:
     reads = unfinished_reads(job.plan, job.ledger)
-    assert [(read.shard_id, read.url, read.size, read.skip) for read in reads] == [
-        ("000000-a", "in/000000-a.tar", 1000, ()),
-        ("000001-b", "in/000001-b.tar", 1000, ()),
+    assert [(read.shard_id, read.url, read.size, read.etag, read.skip) for read in reads] == [
+        ("000000-a", "in/000000-a.tar", 1000, "1", ()),
+        ("000001-b", "in/000001-b.tar", 1000, "1", ()),
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jobs.job_folder import run_facts
-from jobs.run_record import RunRecord
+from jobs.run_record import RunRecord, new_attempt
 from pipeline.exit_codes import ExitCode
 from pipeline.spec import InputsConfig, JobSpec, OutputConfig
 
@@ -15,7 +15,7 @@ def spec_of(job: Any) -> JobSpec:
 
 
 def test_an_attempt_is_on_record_from_its_beginning(job: Any) -> None:
-    record = RunRecord(job.ledger, spec_of(job))
+    record = RunRecord(job.ledger, spec_of(job), new_attempt())
     [attempt] = run_facts(job.ledger)["attempts"]
     assert attempt["attempt"] == record.attempt
     assert attempt["spec"]["inputs"]["urls"] == ["in/a.tar"]
@@ -24,10 +24,10 @@ def test_an_attempt_is_on_record_from_its_beginning(job: Any) -> None:
 
 
 def test_each_attempt_counts_only_its_own_rows(job: Any) -> None:
-    first = RunRecord(job.ledger, spec_of(job))
+    first = RunRecord(job.ledger, spec_of(job), new_attempt())
     job.commit_shard("000000-a")
     first.end(ExitCode.INTERRUPTED)
-    second = RunRecord(job.ledger, spec_of(job))
+    second = RunRecord(job.ledger, spec_of(job), new_attempt())
     job.commit("a2", job.row("000001-b", 0))
     second.end(ExitCode.OK)
 

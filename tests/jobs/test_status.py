@@ -8,48 +8,25 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from jobs.status import RECENT_S, status_facts, status_of, status_view
+from jobs.status import status_facts, status_of, status_view
+from pipeline.lease_keeper import held_lease
 
 
 def later(seconds: float) -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
 
 
-def test_a_plan_alone_is_planned(job: Any) -> None:
+def test_a_plan_alone_has_neither_total_nor_age(job: Any) -> None:
     status = status_of(job.ledger)
     assert (status.state, status.rows_total, status.last_commit_age_s) == ("planned", None, None)
+    assert (status.driver, status.attempts, status.rows_per_s, status.eta_s) == (None, 0, None, None)
 
 
-def test_a_fresh_commit_suggests_running_an_old_one_an_interruption(job: Any) -> None:
+def test_the_total_is_estimated_and_the_age_grows(job: Any) -> None:
     job.commit_shard("000000-a")
-    assert status_of(job.ledger).state == "running?"
-    status = status_of(job.ledger, now=later(RECENT_S + 60))
-    assert status.state == "interrupted"
-    assert status.rows_total == 10
-    assert status.rows_total_estimated
-    assert status.last_commit_age_s == pytest.approx(RECENT_S + 60, abs=30)
-
-
-def test_a_run_that_said_it_was_interrupted_is_believed(job: Any) -> None:
-    job.commit_shard("000000-a")
-    job.ledger.storage.write("run.json", b'{"exit_code": 75}')
-    assert status_of(job.ledger).state == "interrupted"
-
-
-def test_a_run_that_loads_its_model_is_running_before_its_first_commit(job: Any) -> None:
-    began = datetime.datetime.now(datetime.UTC).isoformat()
-    job.ledger.storage.write("run.json", json.dumps({"exit_code": None, "attempts": [{"began": began}]}).encode())
-    assert status_of(job.ledger).state == "running?"
-    assert status_of(job.ledger, now=later(RECENT_S + 60)).state == "interrupted"
-
-
-def test_a_manifest_means_finished_or_bad(finished: Any, make_job: Any) -> None:
-    assert status_of(finished.ledger).state == "finished"
-    bad = make_job("bad")
-    bad.commit_shard("000000-a")
-    bad.commit_bad_shard("000001-b")
-    bad.finish()
-    assert status_of(bad.ledger).state == "bad"
+    status = status_of(job.ledger, now=later(240))
+    assert (status.rows_total, status.rows_total_estimated) == (10, True)
+    assert status.last_commit_age_s == pytest.approx(240, abs=30)
 
 
 def test_a_receipt_deleted_after_the_manifest_leaves_rows_missing(finished: Any) -> None:
@@ -59,10 +36,26 @@ def test_a_receipt_deleted_after_the_manifest_leaves_rows_missing(finished: Any)
     assert (status.state, status.summary.rows, status.rows_total) == ("interrupted", 5, 10)
 
 
-@pytest.mark.parametrize(("began", "state"), [("yesterday", "planned"), (5, "planned"), ("2026-01-01", "interrupted")])
-def test_a_strange_start_in_the_run_s_record_is_no_failure(job: Any, began: object, state: str) -> None:
-    job.ledger.storage.write("run.json", json.dumps({"attempts": [{"began": began}]}).encode())
-    assert status_of(job.ledger).state == state
+def test_a_running_job_names_its_driver_and_says_how_long_it_will_take(job: Any) -> None:
+    for number in range(4):
+        job.commit(f"a1-{number}", job.row("000000-a", number))
+        job.written_at(f"done/a1-{number}.json", -30 + 10 * number)
+    job.commit("a1-4", job.end("000000-a", 5))
+    with held_lease(job.ledger.storage, attempt="a1", length_s=60):
+        status = status_of(job.ledger)
+        text = _text(status)
+    assert status.state == "running"
+    assert status.rows_per_s == pytest.approx(0.1)
+    assert status.eta_s == pytest.approx(60), "6 of some 10 rows are left"
+    assert "attempt a1), since 20" in text
+    assert "0.10 of late, ~1 min 00 s left" in text
+    assert status_of(job.ledger).rows_per_s is None, "nothing runs any more"
+
+
+def _text(status: Any) -> str:
+    console = Console(file=io.StringIO(), width=160)
+    console.print(status_view(status))
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 
 def test_both_views_tell_state_rows_and_age(finished: Any) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mue_model.config import ConfigError
-from pipeline.plan import Plan, PlanError, look_up_shard, plan_shards, shard_differences
+from pipeline.plan import Plan, PlanError, look_up_shard, plan_shards
 
 
 def test_knows_size_version_and_rows(tmp_path: Path) -> None:
@@ -37,13 +37,6 @@ def test_a_rewritten_shard_has_another_version(tmp_path: Path) -> None:
     os.utime(path, ns=(1, 1))
     new = plan_shards([str(path)])
     assert old[0].etag != new[0].etag
-    assert shard_differences(old, new) == ["shards changed: 000000-a"]
-    assert shard_differences(old, old) == []
-
-
-def test_names_added_and_removed_shards(make_plan: Callable[..., Plan]) -> None:
-    old, new = make_plan("000000-a", "000001-b").shards, make_plan("000000-a", "000001-c").shards
-    assert shard_differences(old, new) == ["shards added: 000001-c", "shards removed: 000001-b"]
 
 
 def test_a_name_that_no_file_can_have_is_named() -> None:

@@ -16,7 +16,7 @@ from pipeline.ledger import Ledger
 from pipeline.plan import Plan
 from pipeline.progress import Overlap, overlaps_of
 from pipeline.receipts import LedgerError, Receipt, live
-from pipeline.repair import repair_once
+from pipeline.repair import repair_once, withdraw
 from pipeline.storage import Storage
 
 Make = Callable[..., pa.Table]
@@ -64,6 +64,22 @@ def test_a_repaired_part_keeps_its_metadata_and_place(ledger: Ledger, make_table
     assert [text for _, text in live_texts(ledger)] == texts
     for table in ledger.read_live():
         assert table.schema.metadata[b"fingerprint"] == b"f"
+
+
+def test_a_withdrawn_part_leaves_its_rows_missing_and_its_shard_s_end_known(
+    ledger: Ledger, make_table: Make, live_texts: Texts
+) -> None:
+    a = SHARDS[0]
+    ledger.commit(make_table({a: range(3)}, {a: 5}, by="x"), name="x", attempt="x", fingerprint="f")
+    ledger.commit(make_table({a: range(3, 5)}, by="y"), name="y", attempt="y", fingerprint="f")
+    [first, _] = ledger.receipts()
+    written = withdraw(ledger.storage, first)
+    assert written is not None
+    assert (written.id, written.part, written.totals, written.replaces) == ("x.r1", None, {a: 5}, ("data/x.parquet",))
+    assert withdraw(ledger.storage, first) is None, "one of two counts"
+    assert (ledger.progress().of(a).gaps, ledger.progress().of(a).total) == (((0, 3),), 5)
+    ledger.commit(make_table({a: range(3)}, by="z"), name="z", attempt="z", fingerprint="f")
+    assert [text for _, text in live_texts(ledger)] == [f"{a}/{row}/0 by {'z' if row < 3 else 'y'}" for row in range(5)]
 
 
 def test_will_not_copy_from_a_damaged_part(ledger: Ledger, make_table: Make) -> None:

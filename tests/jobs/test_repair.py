@@ -1,0 +1,182 @@
+"""Damage done to real output folders, found, mended, and computed anew."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from jobs.repair import examine, findings_facts, findings_view, mend
+from jobs.status import status_of
+from pipeline.interrupting_folder import Killed, interrupting
+from pipeline.lease import LeaseHeld
+from pipeline.lease_keeper import held_lease
+from pipeline.ledger import MANIFEST, Ledger
+from pipeline.storage import StorageError
+
+A, B = "000000-a", "000001-b"
+PART_A, PART_B = f"data/a1-{A}-0.parquet", f"data/a1-{B}-0.parquet"
+
+
+def _text(findings: Any, **told: bool) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    console.print(findings_view(findings, **told))
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+def _flip(job: Any, path: str) -> None:
+    """Change one byte and nothing else."""
+    data = job.ledger.storage.read(path)
+    job.ledger.storage.write(path, data[:60] + bytes([data[60] ^ 1]) + data[61:])
+
+
+def _texts(ledger: Ledger) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for table in ledger.read_live(["uid", "text"]):
+        for row in table.to_pylist():
+            found.setdefault(row["uid"], []).append(row["text"])
+    return found
+
+
+def _files(job: Any) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in job.folder.rglob("*") if path.is_file()}
+
+
+def test_a_sound_folder_is_said_to_be_sound_and_stays_as_it_is(finished: Any) -> None:
+    before = _files(finished)
+    findings = examine(finished.ledger, read_bytes=True)
+    assert (findings.sound, findings.parts, findings.orphans) == (True, 2, ())
+    assert "sound: every committed row is there, and once" in _text(findings, mended=False, orphans_deleted=False)
+    assert _files(finished) == before
+    mend(finished.ledger, read_bytes=True, delete_orphans=True)
+    assert {path: data for path, data in _files(finished).items() if "/lease/" not in path} == before
+
+
+def test_one_flipped_byte_is_found_and_its_rows_alone_are_computed_again(finished: Any) -> None:
+    ledger, whole = finished.ledger, _texts(finished.ledger)
+    _flip(finished, PART_B)
+    assert examine(ledger, read_bytes=False).sound, "its size is right"
+
+    findings = examine(ledger, read_bytes=True)
+    assert [(damage.path, damage.receipt.id) for damage in findings.damaged] == [(PART_B, f"a1-{B}-0")]
+    assert (findings.sound, findings.rows_lost) == (False, 5)
+    text = _text(findings, mended=False, orphans_deleted=False)
+    assert "1: --apply withdraws them, and the next 'mue run' computes their 5 input rows again" in text
+    assert f"{PART_B} has other bytes than were committed" in text
+
+    mend(ledger, read_bytes=True, delete_orphans=False)
+    assert not ledger.storage.exists(MANIFEST), "it vouched for what is gone"
+    assert status_of(ledger).state == "interrupted"
+    assert examine(ledger, read_bytes=True).sound
+    progress = ledger.progress()
+    assert progress.unfinished(finished.plan) == {B: []}
+    assert progress.of(B).total == 5, "what was known of the shard's end stays known"
+
+    finished.commit("a2-0", *(finished.row(B, number) for number in range(5)))
+    finished.finish()
+    assert _texts(ledger) == whole
+    assert ledger.finalized(finished.plan)
+
+
+@pytest.mark.parametrize("damage", ["missing", "short"])
+def test_missing_and_cut_parts_are_found_by_their_size(finished: Any, damage: str) -> None:
+    if damage == "missing":
+        finished.ledger.storage.delete(PART_A)
+    else:
+        finished.ledger.storage.write(PART_A, b"PAR1")
+    for read_bytes in (False, True):
+        [found] = examine(finished.ledger, read_bytes=read_bytes).damaged
+        assert found.path == PART_A
+        assert ("is missing" if damage == "missing" else "has 4 bytes") in found.what
+
+
+def test_a_damaged_part_that_overlaps_does_not_get_in_the_way(job: Any) -> None:
+    job.commit_shard(A)
+    job.commit("b", *(job.row(A, number, text="rival") for number in range(3, 5)))
+    _flip(job, "data/b.parquet")
+    findings = mend(job.ledger, read_bytes=True, delete_orphans=False)
+    assert (len(findings.damaged), findings.rows_twice) == (1, 2)
+    assert all(texts == [f"a picture of\t{uid.split('/')[1]}"] for uid, texts in _texts(job.ledger).items())
+    assert job.ledger.progress().of(A).finished
+
+
+def test_rows_in_two_parts_stay_in_the_earlier_one(job: Any) -> None:
+    job.commit_shard(A)
+    job.commit("b", *(job.row(A, number, text="rival") for number in range(3, 5)))
+    findings = examine(job.ledger, read_bytes=True)
+    assert (findings.rows_twice, findings.damaged) == (2, ())
+    facts = findings_facts(findings, mended=False, orphans_deleted=False)
+    assert facts["overlaps"] == [{"shard_id": A, "rows": [[3, 5]], "keeper": f"a1-{A}-0", "loser": "b"}]
+    mend(job.ledger, read_bytes=True, delete_orphans=False)
+    assert examine(job.ledger, read_bytes=True).sound
+    assert "rival" not in str(_texts(job.ledger))
+
+
+def test_files_without_a_receipt_are_deleted_only_when_asked(finished: Any) -> None:
+    storage, whole = finished.ledger.storage, _texts(finished.ledger)
+    storage.write("data/orphan.parquet", b"x")
+    findings = mend(finished.ledger, read_bytes=True, delete_orphans=False)
+    assert findings.orphans == ("data/orphan.parquet",)
+    assert findings.sound, "they do no harm"
+    assert storage.exists("data/orphan.parquet")
+    assert "harmless" in _text(findings, mended=True, orphans_deleted=False)
+    mend(finished.ledger, read_bytes=True, delete_orphans=True)
+    assert storage.list("data") == [PART_A, PART_B]
+    assert _texts(finished.ledger) == whole
+    assert finished.ledger.finalized(finished.plan)
+
+
+def test_a_replaced_part_is_no_orphan(job: Any) -> None:
+    job.commit_shard(A)
+    job.commit("b", job.row(A, 0))
+    job.ledger.repair()
+    assert examine(job.ledger, read_bytes=True).orphans == ()
+
+
+def test_nothing_is_mended_under_a_running_job(finished: Any) -> None:
+    finished.ledger.storage.write("data/about-to-be-committed.parquet", b"x")
+    with held_lease(finished.ledger.storage, attempt="a9", length_s=60):
+        with pytest.raises(LeaseHeld):
+            mend(finished.ledger, read_bytes=True, delete_orphans=True)
+        assert examine(finished.ledger, read_bytes=True).sound, "looking is allowed"
+    assert finished.ledger.storage.exists("data/about-to-be-committed.parquet")
+
+
+@pytest.mark.parametrize("killed", [True, False], ids=["killed", "disk-full"])
+@pytest.mark.parametrize("moment", ["before", "torn", "after"])
+def test_a_failure_at_any_write_can_be_repeated(
+    make_job: Any, moment: Any, killed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
+    raised = []
+    for at in range(8):
+        job = make_job(f"out{at}")
+        job.commit_shard(A)
+        job.commit_shard(B)
+        job.finish()
+        whole = _texts(job.ledger)
+        job.commit("b", *(job.row(A, number, text="rival") for number in range(3, 5)))
+        _flip(job, PART_B)
+        job.ledger.storage.write("data/orphan.parquet", b"x")
+        failing = Ledger(interrupting(job.ledger.storage, at=at, moment=moment, killed=killed))
+        try:
+            mend(failing, read_bytes=True, delete_orphans=True)
+        except (Killed, StorageError):
+            raised.append(at)
+        _let_in(job)
+        mend(job.ledger, read_bytes=True, delete_orphans=True)
+        assert {PART_A, PART_B} <= set(job.ledger.storage.list("data"))
+        assert examine(job.ledger, read_bytes=True).orphans == ()
+        job.commit("a2-0", *(job.row(B, number) for number in range(5)))
+        job.finish()
+        assert _texts(job.ledger) == whole
+    # The last two give the lease back: that this fails is no harm.
+    assert raised == list(range(7 if killed else 5)), "every single write failed once"
+
+
+def _let_in(job: Any) -> None:
+    """The failed attempt was made by this very process, which goes on: its lease must be taken from it."""
+    for path in job.ledger.storage.list("lease"):
+        job.ledger.storage.delete(path)
