@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from mue_model.config import ExitConfig, GenerationConfig
 from mue_model.model_folder import ModelFacts
@@ -10,12 +11,13 @@ from mue_model.model_names import model_facts
 from mue_model.processor import PROMPTS
 from pipeline.fingerprint import fingerprint_of, fingerprint_parts
 from pipeline.plan import Plan, plan_shards
-from pipeline.shard_rows import count_rows
+from pipeline.row_totals import count_rows
 from pipeline.shard_urls import expand_urls
 from pipeline.spec import JobSpec
 
 COUNTED_SHARDS = 64
-"""Up to this many shards are counted when planning; beyond, totals come from the shards' ends as they are read."""
+"""Up to this many tars are counted by their headers when planning; of more, only what side-cars say is known before
+the shards' ends are read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +44,13 @@ def prepare(spec: JobSpec) -> PreparedJob:
     generation = spec.generation.resolved(facts.generation)
     generation.check_fits(facts.config)
     spec.engine.check_fits(exits, generation)
-    urls = expand_urls(spec.inputs.urls)
-    shards = plan_shards(urls, count_rows=count_rows if len(urls) <= COUNTED_SHARDS else None)
+    fields, urls = spec.inputs.fields, expand_urls(spec.inputs.urls)
+    headers = len(urls) <= COUNTED_SHARDS
+    shards = plan_shards(
+        urls,
+        suffixes=fields.image_suffixes,
+        count_rows=partial(count_rows, fields=fields, headers=headers),
+    )
     parts = fingerprint_parts(
         shards=shards,
         model_digest=facts.digest,

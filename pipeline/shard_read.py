@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.folder_images import FileRun
+
 
 @dataclass(frozen=True, kw_only=True)
 class ShardRead:
@@ -13,5 +15,7 @@ class ShardRead:
     url: str
     size: int
     """Size in bytes when the job was planned; another size now makes the shard bad."""
+    files: FileRun | None = None
+    """Which images of the folder `url` the shard is; None of tars and Parquet files."""
     skip: tuple[tuple[int, int], ...] = ()
     """Ranges [start, stop) of row_in_shard that are not emitted."""

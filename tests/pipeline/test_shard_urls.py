@@ -87,12 +87,11 @@ def test_refuses_a_shard_given_twice(corpus: Path) -> None:
     ("typed", "message"),
     [
         ("nothing-*.tar", r"no file matches .*/nothing-\*\.tar"),
-        ("empty", r"folder .*/empty holds no shard; shards end in \.tar"),
+        ("00000.json", r"no shards: .*/00000\.json; shards are tars, Parquet files and folders of images"),
         ("memory://a.tar", "memory:// lives in one process"),
     ],
 )
 def test_refuses_what_stands_for_no_shard(corpus: Path, typed: str, message: str) -> None:
-    (corpus / "empty").mkdir()
     with pytest.raises(PlanError, match=message):
         expand_urls([typed])
 
