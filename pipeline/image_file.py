@@ -69,10 +69,11 @@ def read_regular(path: str, *, max_bytes: int, version: str | None = None) -> by
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise ImageFileError(ErrorCode.UNREADABLE_IMAGE, f"{shown(path)}: {reason}") from error
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode):
+        os.close(descriptor)
+        raise ImageFileError(ErrorCode.UNREADABLE_IMAGE, f"{shown(path)} is not a regular file")
     with os.fdopen(descriptor, "rb") as file:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            raise ImageFileError(ErrorCode.UNREADABLE_IMAGE, f"{shown(path)} is not a regular file")
         if version is not None and version != local_version(facts):
             raise ImageFileError(ErrorCode.UNREADABLE_IMAGE, f"{shown(path)} changed after the shard was looked at")
         if facts.st_size > max_bytes:
@@ -134,7 +135,7 @@ def _fetched_once(url: str, protocol: str, max_bytes: int) -> bytes:
     if protocol in ("http", "https"):
         # A stream: what a server says about sizes and ranges need not be true.
         with fs.open(path, "rb", block_size=0, size=1) as stream:
-            data: bytes = stream.read(max_bytes + 1)
+            data = _read_up_to(stream, max_bytes + 1)
     else:
         size = int(fs.info(path).get("size") or 0)
         if size > max_bytes:
@@ -143,3 +144,12 @@ def _fetched_once(url: str, protocol: str, max_bytes: int) -> bytes:
     if len(data) > max_bytes:
         raise too_large(url, len(data))
     return data
+
+
+def _read_up_to(stream: Any, n_bytes: int) -> bytes:
+    """Read until the end or `n_bytes`: one read gives what has arrived."""
+    parts, left = [], n_bytes
+    while left and (part := stream.read(left)):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)

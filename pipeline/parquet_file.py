@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,17 +29,19 @@ def open_parquet(url: str) -> Iterator[pq.ParquetFile]:
     """Give the opened file.
 
     Raises:
-        ShardError: `unreadable` where storage does not give it, else `bad_parquet` or `empty_file`.
+        ShardError: `unreadable` where storage does not give it, else `bad_parquet`.
     """
-    try:
-        with open_stored(url, forward_only=False) as raw:
+    with ExitStack() as stack:
+        try:
+            # A local file is opened by pyarrow itself; this opening gives its own error where there is none.
+            raw = stack.enter_context(open_stored(url, forward_only=False))
             source = url if is_local(url) else pa.PythonFile(raw, mode="r")
-            with pq.ParquetFile(source, buffer_size=_COLUMN_BUFFER_BYTES, pre_buffer=False) as file:
-                yield file
-    except (ShardError, MemoryError):
-        raise
-    except Exception as error:  # storage backends raise classes of their own
-        raise parquet_error(error, "the file cannot be opened") from error
+            file = stack.enter_context(pq.ParquetFile(source, buffer_size=_COLUMN_BUFFER_BYTES, pre_buffer=False))
+        except (ShardError, MemoryError):
+            raise
+        except Exception as error:  # storage backends raise classes of their own
+            raise parquet_error(error, "the file cannot be opened") from error
+        yield file
 
 
 def columns_of(file: pq.ParquetFile, *, named: str | None, suffixes: Sequence[str]) -> ImageColumns:

@@ -1,6 +1,7 @@
 """Reads a Parquet file into rows: images as bytes, or as paths and URLs. Row groups come one after another.
 
-A row whose image is null, empty, too large or cannot be fetched is a failed row; a broken page ends the shard.
+In memory is one page of each column, not one row group; how large pages are is the writer's choice. A row whose image
+is null, empty, too large or cannot be fetched is a failed row; a broken page ends the shard.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from pipeline.parquet_file import columns_of, open_parquet, parquet_error
 from pipeline.passthrough import Passthrough
 from pipeline.raw_row import RawRow
 from pipeline.read_ahead import read_ahead
-from pipeline.records import ErrorCode
+from pipeline.records import ErrorCode, ShardCode
+from pipeline.tar_source import ShardError
 
 ROWS_PER_READ = 16
 """Rows that are decoded at a time: few, for an image column is wide."""
@@ -96,6 +98,9 @@ def _cells(file: Any, columns: ImageColumns, wanted: Callable[[int], bool]) -> I
             for index in range(batch.num_rows):
                 yield _cell(number, batch, index, columns, read_ms) if wanted(number) else None
                 number += 1
+    if number != file.metadata.num_rows:
+        message = f"the footer states {file.metadata.num_rows} rows, but the row groups held {number}"
+        raise ShardError(ShardCode.BAD_PARQUET, message)
 
 
 def _timed(batches: Iterator[pa.RecordBatch], where: str) -> Iterator[tuple[pa.RecordBatch, float]]:

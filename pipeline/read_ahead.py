@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import TypeVar, cast
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -31,17 +31,19 @@ def read_ahead(
     rest = iter(items)
     waiting: deque[tuple[ItemT, Future[ResultT], int]] = deque()
     in_hand = 0
-    following = next(rest, None)
+    end = object()
+    following: ItemT | object = next(rest, end)
     pool = ThreadPoolExecutor(at_a_time, thread_name_prefix="mue-read-ahead")
     try:
-        while waiting or following is not None:
-            while following is not None and len(waiting) < at_a_time:
-                size = size_of(following)
+        while waiting or following is not end:
+            while following is not end and len(waiting) < at_a_time:
+                item = cast(ItemT, following)
+                size = size_of(item)
                 if waiting and in_hand + size > max_bytes:
                     break
-                waiting.append((following, pool.submit(fetch, following), size))
+                waiting.append((item, pool.submit(fetch, item), size))
                 in_hand += size
-                following = next(rest, None)
+                following = next(rest, end)
             item, result, size = waiting.popleft()
             yield item, result.result()
             in_hand -= size
