@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from mue_model.config import ExitConfig, GenerationConfig
 from mue_model.model_folder import ModelFacts
@@ -11,7 +12,7 @@ from mue_model.model_names import model_facts
 from mue_model.processor import PROMPTS
 from pipeline.fingerprint import fingerprint_of, fingerprint_parts
 from pipeline.plan import Plan, plan_shards
-from pipeline.row_totals import count_rows
+from pipeline.row_totals import RowCount, count_rows
 from pipeline.shard_urls import expand_urls
 from pipeline.spec import JobSpec
 
@@ -31,8 +32,15 @@ class PreparedJob:
     generation: GenerationConfig
 
 
-def prepare(spec: JobSpec) -> PreparedJob:
+def prepare(
+    spec: JobSpec, *, count_all: bool = False, on_counted: Callable[[int, int], None] = lambda done, total: None
+) -> PreparedJob:
     """Resolve shards, model and exits of `spec` into a plan.
+
+    Args:
+        spec: The job.
+        count_all: Count the rows of however many tars there are, where that needs no reading.
+        on_counted: Is told after each shard how many were looked at, and how many there are.
 
     Raises:
         PlanError: A shard is missing or named twice.
@@ -45,12 +53,15 @@ def prepare(spec: JobSpec) -> PreparedJob:
     generation.check_fits(facts.config)
     spec.engine.check_fits(exits, generation)
     fields, urls = spec.inputs.fields, expand_urls(spec.inputs.urls)
-    headers = len(urls) <= COUNTED_SHARDS
-    shards = plan_shards(
-        urls,
-        suffixes=fields.image_suffixes,
-        count_rows=partial(count_rows, fields=fields, headers=headers),
-    )
+    headers = count_all or len(urls) <= COUNTED_SHARDS
+    looked_at = itertools.count(1)
+
+    def count(url: str) -> RowCount | None:
+        found = count_rows(url, fields, headers=headers)
+        on_counted(next(looked_at), len(urls))
+        return found
+
+    shards = plan_shards(urls, suffixes=fields.image_suffixes, count_rows=count)
     parts = fingerprint_parts(
         shards=shards,
         model_digest=facts.digest,
