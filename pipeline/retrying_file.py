@@ -99,7 +99,10 @@ class RetryingFile(io.RawIOBase):
 
     def readall(self) -> bytes:
         """Return all bytes that are left."""
-        return self.read(-1)
+        parts = []
+        while part := self.read(-1):
+            parts.append(part)
+        return b"".join(parts)
 
     def close(self) -> None:
         """Let the connection go."""

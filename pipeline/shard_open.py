@@ -105,7 +105,8 @@ def open_local_tar(url: str) -> BinaryIO | None:
 def ending_of(url: str) -> str:
     """Return what follows the last dot of the name, lower-case; the query part of a URL does not count."""
     path = url if is_local(url) else url.split("?", 1)[0]
-    return path.rsplit("/", 1)[-1].rpartition(".")[2].lower()
+    _, dot, ending = path.rsplit("/", 1)[-1].rpartition(".")
+    return ending.lower() if dot else ""
 
 
 def stored_bytes(url: str) -> int | None:
