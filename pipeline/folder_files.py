@@ -26,6 +26,7 @@ DANGLING = "is a link to nothing"
 
 _LISTS_BY_PREFIX = ("s3", "s3a", "gs", "gcs")
 """Stores whose file systems list only names with a given beginning."""
+_AFTER_ALL = "\U0010ffff"
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -84,8 +85,8 @@ def list_files(
 
     Args:
         url: A path, or the URL of a folder in an object store.
-        first: Folders that lie wholly before this position need not be listed.
-        last: Nor those wholly after this one.
+        first: Folders and files that lie before this position, and beside no file after it, may be left out.
+        last: Likewise those after this one.
 
     Raises:
         OSError: A folder cannot be listed; of object stores also their client library's own errors.
@@ -106,6 +107,7 @@ def _local(
         identity = (facts.st_dev, facts.st_ino)
         if identity in above:
             continue
+        low, high = _name_bounds(folders, first, last)
         files: list[FolderFile] = []
         inner: list[tuple[str, str]] = []
         with os.scandir(path) as entries:
@@ -115,12 +117,22 @@ def _local(
                 name = _printable(entry.name)
                 if _is_folder(entry):
                     inner.append((name, entry.path))
-                else:
+                elif low <= name <= high:
                     files.append(FolderFile(name, entry.path))
         if files:
             yield folders, sorted(files, key=lambda file: file.name)
         below = [(place, (*folders, name), above | {identity}) for name, place in sorted(inner, reverse=True)]
         waiting += [folder for folder in below if not _outside(folder[1], first, last)]
+
+
+def _name_bounds(folders: tuple[str, ...], first: Position | None, last: Position | None) -> tuple[str, str]:
+    """Return between which names the files of a folder are wanted, those beside the first and last image included.
+
+    Names up to their first dot are compared: a file beside an image shares no more than the name without suffixes.
+    """
+    low = first[1].partition(".")[0] if first is not None and first[0] == folders else ""
+    high = last[1].partition(".")[0] if last is not None and last[0] == folders else ""
+    return low, f"{high}{_AFTER_ALL}"
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -161,7 +173,7 @@ def _common_prefix(first: Position | None, last: Position | None) -> str:
     if first is None or last is None:
         return ""
     if first[0] == last[0]:
-        # Up to the first dot only: a file beside an image shares no more than the name without suffixes.
+        # Up to the first dot, as in `_name_bounds`.
         return "/".join((*first[0], "".join(_shared(first[1], last[1])).partition(".")[0]))
     return "".join(f"{name}/" for name in _shared(first[0], last[0]))
 
@@ -173,4 +185,4 @@ def _shared(left: Sequence[str], right: Sequence[str]) -> list[str]:
 
 
 def _printable(name: str) -> str:
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

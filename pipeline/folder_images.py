@@ -134,11 +134,12 @@ def _images_of(
 ) -> Iterator[FolderImage]:
     images: list[tuple[FolderFile, str, str]] = []
     others: dict[str, list[tuple[FolderFile, str]]] = {}
+    endings = tuple(f".{suffix}" for suffix in suffixes)
     for file in files:
         lowered = file.name.lower()
-        suffix = next((suffix for suffix in suffixes if lowered.endswith(f".{suffix}")), None)
-        if suffix is not None:
-            images.append((file, file.name[: -len(suffix) - 1], suffix))
+        if lowered.endswith(endings):
+            ending = next(ending for ending in endings if lowered.endswith(ending))
+            images.append((file, file.name[: -len(ending)], ending[1:]))
         else:
             stem, _, suffix = file.name.rpartition(".")
             others.setdefault(stem, []).append((file, suffix.lower()))

@@ -51,7 +51,7 @@ def test_files_that_differ_in_suffix_are_one_row_and_every_image_is_one(tmp_path
 NAMES = st.lists(
     st.tuples(
         st.sampled_from(["", "x/", "x/y/", "z/"]),
-        st.sampled_from("abcd"),
+        st.sampled_from(["a", "a-b", "a.b", "ab", "ü"]),
         st.sampled_from([".jpg", ".png", ".txt", ".b.jpg"]),
     ),
     max_size=25,
