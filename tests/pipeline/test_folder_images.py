@@ -67,7 +67,7 @@ def test_runs_hold_every_image_once_and_can_be_read_alone(
     root = tmp_path_factory.mktemp("images")
     touch(root, *("".join(name) for name in names))
     images = list(iter_images(str(root), SUFFIXES))
-    assert sorted(image.path for image in images) == sorted("".join(n) for n in names if n[2] != ".txt")
+    assert sorted(image.path for image in images) == sorted({"".join(n) for n in names if n[2] != ".txt"})
     runs = list(cut_into_runs(images, rows_per_run=rows_per_run))
     again = [list(iter_images(str(root), SUFFIXES, run=counted.run)) for counted in runs]
     assert [image.path for part in again for image in part] == [image.path for image in images]
