@@ -25,7 +25,7 @@ class DryRun:
     is_new: bool
     """The folder had no plan yet; else the one that is there has the same fingerprint and stays."""
     kinds: dict[str, int]
-    """Shards by kind: tar, Parquet, run of a folder."""
+    """Shards by kind: `tar`, `parquet`, `folder` (runs of folders)."""
     rows: RowEstimate
     sample: Sample
     time: TimeEstimate
@@ -71,7 +71,7 @@ def dry_run(
     )
     ledger.adopt_plan(job.plan)
     kinds = Counter(
-        "run of a folder" if shard.files is not None else "Parquet" if is_parquet(shard.url) else "tar"
+        "folder" if shard.files is not None else "parquet" if is_parquet(shard.url) else "tar"
         for shard in job.plan.shards
     )
     unknown = tuple(_unknown(found, sample, price_per_hour))

@@ -15,11 +15,15 @@ from jobs.progress import duration
 from jobs.sample import SHARDS
 from jobs.terminal import pairs_table, printable
 from jobs.time_estimate import START_S
-from pipeline.row_totals import RowSource
 
 SCHEMA_VERSION = 1
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-_SAID: dict[RowSource, str] = {
+_KINDS = {
+    "tar": ("tar", "tars"),
+    "parquet": ("Parquet file", "Parquet files"),
+    "folder": ("run of a folder", "runs of folders"),
+}
+_SAID = {
     "counted": "counted in tar headers",
     "footer": "in Parquet footers",
     "listed": "files listed",
@@ -61,9 +65,7 @@ def dry_run_view(found: DryRun) -> Stack:
 
 def _inputs(found: DryRun) -> list[tuple[str, str]]:
     job = found.job
-    kinds = ", ".join(
-        f"{count:,} {kind}{'' if count == 1 else 's' if kind == 'tar' else ''}" for kind, count in found.kinds.items()
-    )
+    kinds = ", ".join(f"{count:,} {_KINDS[kind][count != 1]}" for kind, count in found.kinds.items())
     n_bytes = sum(shard.size for shard in job.plan.shards)
     exits = job.spec.exits if isinstance(job.spec.exits, str) else "as given"
     return [
@@ -78,7 +80,7 @@ def _inputs(found: DryRun) -> list[tuple[str, str]]:
 
 def _rows(found: DryRun) -> str:
     rows = found.rows
-    parts = [f"{count:,} {_SAID.get(source, source)}" for source, count in rows.by_source.items()]  # type: ignore[call-overload]
+    parts = [f"{count:,} {_SAID.get(source, source)}" for source, count in rows.by_source.items()]
     if rows.estimated_shards:
         how = f"about {rows.estimated_rows:,} estimated from {rows.estimated_shards:,} shards' sizes"
         parts.append(how + (f" at {size(rows.bytes_per_row)} a row" if rows.bytes_per_row else ""))

@@ -14,6 +14,7 @@ from pipeline.fingerprint import fingerprint_of, fingerprint_parts
 from pipeline.plan import Plan, plan_shards
 from pipeline.row_totals import RowCount, count_rows
 from pipeline.shard_urls import expand_urls
+from pipeline.side_car import SideCars
 from pipeline.spec import JobSpec
 
 COUNTED_SHARDS = 64
@@ -54,10 +55,10 @@ def prepare(
     spec.engine.check_fits(exits, generation)
     fields, urls = spec.inputs.fields, expand_urls(spec.inputs.urls)
     headers = count_all or len(urls) <= COUNTED_SHARDS
-    looked_at = itertools.count(1)
+    looked_at, side_cars = itertools.count(1), SideCars()
 
     def count(url: str) -> RowCount | None:
-        found = count_rows(url, fields, headers=headers)
+        found = count_rows(url, fields, headers=headers, side_cars=side_cars)
         on_counted(next(looked_at), len(urls))
         return found
 

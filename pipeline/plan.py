@@ -183,6 +183,8 @@ def _stat(url: str) -> _Found | str | None:
 
 def _look_up(url: str) -> _Found | str | None:
     """Size and version of an object, or why there is none; None of a folder."""
+    if url.startswith(("http://", "https://")) and url.endswith("/"):
+        return None
     try:
         # A remembered listing would show the shard as it was, not as it is.
         fs, path = fsspec.url_to_fs(url, use_listings_cache=False)

@@ -9,7 +9,7 @@ from pipeline.identity import is_local
 from pipeline.parquet_file import columns_of, is_parquet, open_parquet
 from pipeline.records import ShardCode
 from pipeline.shard_urls import PlanError
-from pipeline.side_car import side_car_rows
+from pipeline.side_car import SideCars
 from pipeline.spec import FieldsConfig
 from pipeline.tar_rows import count_tar_rows
 from pipeline.tar_source import ShardError
@@ -26,13 +26,16 @@ class RowCount:
     source: RowSource
 
 
-def count_rows(url: str, fields: FieldsConfig, *, headers: bool = True) -> RowCount | None:
+def count_rows(
+    url: str, fields: FieldsConfig, *, headers: bool = True, side_cars: SideCars | None = None
+) -> RowCount | None:
     """Return the rows of a tar or Parquet file, or None where only reading it would tell.
 
     Args:
         url: The shard.
         fields: Say which column of a Parquet file is the image.
         headers: Whether to walk a local tar's headers; else only side-cars and footers are looked at.
+        side_cars: What is known of side-cars already, for calls about many tars.
 
     Raises:
         PlanError: A Parquet file has no image column, or several.
@@ -43,7 +46,7 @@ def count_rows(url: str, fields: FieldsConfig, *, headers: bool = True) -> RowCo
         rows = count_tar_rows(url)
         if rows is not None:
             return RowCount(rows, "counted")
-    rows = side_car_rows(url)
+    rows = (side_cars or SideCars()).rows(url)
     return None if rows is None else RowCount(rows, "side-car")
 
 

@@ -89,7 +89,7 @@ def _expand_place(url: str) -> list[str]:
     """Expand a folder or a glob; anything else is a shard."""
     if is_local(url):
         if os.path.isdir(url):
-            return _shards_in(url, _names_in(url)) or [url]
+            return _shards_in(_names_in(url)) or [url]
         if os.path.exists(url) or not glob.has_magic(url):
             return [url]
         return _matches(url, sorted(glob.glob(url)))
@@ -103,9 +103,9 @@ def _expand_place(url: str) -> list[str]:
         if wild:
             return _matches(url, [fs.unstrip_protocol(found) for found in sorted(fs.glob(path))])
         if fs.isdir(path):
-            return _shards_in(url, [fs.unstrip_protocol(found) for found in fs.ls(path, detail=False)]) or [
-                url.rstrip("/")
-            ]
+            inside = [fs.unstrip_protocol(found) for found in fs.ls(path, detail=False)]
+            # The slash stays where it alone tells a folder from a file.
+            return _shards_in(inside) or [url if http else url.rstrip("/")]
     except Exception as error:
         # Object stores raise their client library's own types, which have no common base.
         raise PlanError(
@@ -121,7 +121,7 @@ def _names_in(folder: str) -> list[str]:
         raise PlanError(f"folder {folder} cannot be listed: {error.strerror}; check its permissions") from error
 
 
-def _shards_in(folder: str, paths: list[str]) -> list[str]:
+def _shards_in(paths: list[str]) -> list[str]:
     """The folder's tars and Parquet files; side-cars are left out later."""
     visible = (path for path in paths if not path.rsplit("/", 1)[-1].startswith("."))
     return sorted(path for path in visible if path.lower().endswith(SHARD_SUFFIXES))

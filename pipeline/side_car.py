@@ -17,6 +17,27 @@ from pipeline.identity import is_local
 _LARGEST_STATS = 1 << 20
 
 
+class SideCars:
+    """Looks for side-cars; where an object store's folder has none beside one tar, its other tars are not asked about.
+
+    May be shared by threads.
+    """
+
+    def __init__(self) -> None:
+        self._without: set[str] = set()
+
+    def rows(self, url: str) -> int | None:
+        """Return what `side_car_rows` returns, or None without asking."""
+        folder = url.rpartition("/")[0]
+        if folder in self._without:
+            return None
+        rows = side_car_rows(url)
+        # A local disk is quick to ask, and a side-car that is missing there says nothing about the others.
+        if rows is None and not is_local(url):
+            self._without.add(folder)
+        return rows
+
+
 def side_car_rows(url: str) -> int | None:
     """Return how many images the tar's side-cars say it holds; None where there are none that make sense.
 

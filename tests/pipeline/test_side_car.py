@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.side_car import side_car_rows
+from pipeline.side_car import SideCars, side_car_rows
 
 
 def table(path: Path, **columns: list[object]) -> None:
@@ -57,3 +57,15 @@ def test_in_an_object_store(bucket: str, tmp_path: Path) -> None:
     assert side_car_rows(f"{bucket}/in/a.tar") == 1
     fs.pipe_file(f"{bucket}/in/a_stats.json", b'{"successes": 7}')
     assert side_car_rows(f"{bucket}/in/a.tar") == 7
+
+
+def test_a_folder_without_any_is_asked_once(bucket: str, tmp_path: Path) -> None:
+    fs = fsspec.filesystem("s3")
+    found = SideCars()
+    assert found.rows(f"{bucket}/in/00000.tar") is None
+    for number in range(2):
+        fs.pipe_file(f"{bucket}/in/{number:05d}_stats.json", b'{"successes": 7}')
+        (tmp_path / f"{number + 1:05d}_stats.json").write_text('{"successes": 5}')
+    assert found.rows(f"{bucket}/in/00001.tar") is None
+    assert SideCars().rows(f"{bucket}/in/00001.tar") == 7
+    assert [found.rows(str(tmp_path / f"{number:05d}.tar")) for number in range(3)] == [None, 5, 5]
