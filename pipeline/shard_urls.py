@@ -92,7 +92,8 @@ def _expand_place(url: str) -> list[str]:
             return _shards_in(_names_in(url)) or [url]
         if os.path.exists(url) or not glob.has_magic(url):
             return [url]
-        return _matches(url, sorted(glob.glob(url)))
+        # What matches is there, so that it is taken as it is: a folder for what it holds.
+        return [shard for found in _matches(url, sorted(glob.glob(url))) for shard in _expand_place(found)]
     # In an http URL `?` begins a query, and only a trailing slash says that it is a folder.
     http = url.startswith(("http://", "https://"))
     wild = "*" in url if http else glob.has_magic(url)

@@ -62,6 +62,13 @@ def test_a_folder_stands_for_its_tars_and_parquet_files_else_for_itself(corpus: 
     assert _names(expand_urls(["mixed", "photos/"]), corpus) == ["mixed/a.tar.zst", "mixed/b.parquet", "photos"]
 
 
+def test_folders_that_a_glob_matches_stand_for_what_they_hold(corpus: Path) -> None:
+    for name in ("parts/p1/b.tar", "parts/p1/a.tar", "parts/p2/x.jpg", "parts/z.tar"):
+        (corpus / name).parent.mkdir(parents=True, exist_ok=True)
+        (corpus / name).touch()
+    assert _names(expand_urls(["parts/*"]), corpus) == ["parts/p1/a.tar", "parts/p1/b.tar", "parts/p2", "parts/z.tar"]
+
+
 def test_side_cars_are_no_shards_however_they_are_named(corpus: Path) -> None:
     (corpus / "i2d").mkdir()
     names = [f"{number:05d}{ending}" for number in range(2) for ending in (".parquet", ".tar", "_stats.json")]
