@@ -17,6 +17,7 @@ from jobs.cli_corpus import corpus
 from jobs.cli_eval import eval_
 from jobs.cli_group import MueGroup
 from jobs.cli_options import Actors, ConfigFile, Exits, Inputs, Model, OutputOption, Overrides, overrides_of
+from jobs.cli_plan import plan
 from jobs.cli_read import export, failures, inspect, status
 from jobs.cli_repair import repair
 from jobs.cli_train import train
@@ -68,8 +69,8 @@ def mue(
 ) -> None:
     """Caption image corpora with an early-exit vision-language model, with a ledger of the compute really spent.
 
-    A job reads WebDataset tars and leaves an output folder in which every input row appears exactly once.
-    Data goes to stdout, logs and progress to stderr.
+    A job reads tars, Parquet files or folders of images and leaves an output folder in which every input row appears
+    exactly once. Data goes to stdout, logs and progress to stderr.
 
     \b
     Example:
@@ -122,7 +123,7 @@ def run(
     raise typer.Exit(int(outcome.exit_code))
 
 
-for command in (status, inspect, failures, export, repair):
+for command in (plan, status, inspect, failures, export, repair):
     app.command()(command)
 app.command()(train)
 app.command("eval")(eval_)

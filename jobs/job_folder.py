@@ -33,12 +33,16 @@ class RowTotal:
     rows: int | None
     """None while nothing is known."""
     estimated: bool
-    """Some shards are not counted yet: their share is estimated from their bytes."""
+    """Some shards are not counted yet: their share is estimated from their bytes, or a side-car's word."""
 
 
 def row_total(plan: Plan, progress: Progress) -> RowTotal:
-    """Return the job's rows: counted where a shard's end was reached or planned, else estimated by bytes."""
+    """Return the job's rows: counted where a shard's end was reached or planned, else estimated by bytes.
+
+    A side-car's word counts as an estimate until the shard's end is reached.
+    """
     counted = counted_bytes = uncounted_bytes = 0
+    certain = True
     for shard in plan.shards:
         total = progress.of(shard.shard_id).total
         rows = shard.rows if total is None else total
@@ -47,8 +51,9 @@ def row_total(plan: Plan, progress: Progress) -> RowTotal:
         else:
             counted += rows
             counted_bytes += shard.size
+            certain = certain and (total is not None or shard.rows_from != "side-car")
     if not uncounted_bytes:
-        return RowTotal(rows=counted, estimated=False)
+        return RowTotal(rows=counted if certain else max(counted, progress.rows_committed), estimated=not certain)
     if not counted or not counted_bytes:
         return RowTotal(rows=None, estimated=True)
     estimate = counted + round(uncounted_bytes * counted / counted_bytes)

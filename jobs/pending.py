@@ -46,4 +46,6 @@ def give_up_bad_shards(plan: Plan, ledger: Ledger) -> None:
 
 
 def _read(shard: PlannedShard, skip: tuple[tuple[int, int], ...]) -> ShardRead:
-    return ShardRead(shard_id=shard.shard_id, url=shard.url, size=shard.size, etag=shard.etag, skip=skip)
+    return ShardRead(
+        shard_id=shard.shard_id, url=shard.url, size=shard.size, etag=shard.etag, files=shard.files, skip=skip
+    )

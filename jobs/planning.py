@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mue_model.config import ExitConfig, GenerationConfig
@@ -10,12 +12,14 @@ from mue_model.model_names import model_facts
 from mue_model.processor import PROMPTS
 from pipeline.fingerprint import fingerprint_of, fingerprint_parts
 from pipeline.plan import Plan, plan_shards
-from pipeline.shard_rows import count_rows
+from pipeline.row_totals import RowCount, count_rows
 from pipeline.shard_urls import expand_urls
+from pipeline.side_car import SideCars
 from pipeline.spec import JobSpec
 
 COUNTED_SHARDS = 64
-"""Up to this many shards are counted when planning; beyond, totals come from the shards' ends as they are read."""
+"""Up to this many tars are counted by their headers when planning; of more, only what side-cars say is known before
+the shards' ends are read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +33,15 @@ class PreparedJob:
     generation: GenerationConfig
 
 
-def prepare(spec: JobSpec) -> PreparedJob:
+def prepare(
+    spec: JobSpec, *, count_all: bool = False, on_counted: Callable[[int, int], None] = lambda done, total: None
+) -> PreparedJob:
     """Resolve shards, model and exits of `spec` into a plan.
+
+    Args:
+        spec: The job.
+        count_all: Count the rows of however many tars there are, where that needs no reading.
+        on_counted: Is told after each shard how many were looked at, and how many there are.
 
     Raises:
         PlanError: A shard is missing or named twice.
@@ -42,8 +53,16 @@ def prepare(spec: JobSpec) -> PreparedJob:
     generation = spec.generation.resolved(facts.generation)
     generation.check_fits(facts.config)
     spec.engine.check_fits(exits, generation)
-    urls = expand_urls(spec.inputs.urls)
-    shards = plan_shards(urls, count_rows=count_rows if len(urls) <= COUNTED_SHARDS else None)
+    fields, urls = spec.inputs.fields, expand_urls(spec.inputs.urls)
+    headers = count_all or len(urls) <= COUNTED_SHARDS
+    looked_at, side_cars = itertools.count(1), SideCars()
+
+    def count(url: str) -> RowCount | None:
+        found = count_rows(url, fields, headers=headers, side_cars=side_cars)
+        on_counted(next(looked_at), len(urls))
+        return found
+
+    shards = plan_shards(urls, suffixes=fields.image_suffixes, count_rows=count)
     parts = fingerprint_parts(
         shards=shards,
         model_digest=facts.digest,

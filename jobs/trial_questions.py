@@ -79,7 +79,13 @@ class Questions:
     def _images(self) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
         suffixes = FieldsConfig().image_suffixes
         for shard in self._shards:
-            tables = iter_tables(shard.url, shard.shard_id, suffixes=suffixes, max_member_bytes=_MAX_MEMBER_BYTES)
+            tables = iter_tables(
+                shard.url,
+                shard.shard_id,
+                suffixes=suffixes,
+                max_member_bytes=_MAX_MEMBER_BYTES,
+                files=shard.files,
+            )
             for table in map(self._decode, tables):
                 small = table.select(["uid", "key", "status", "meta_json"]).to_pylist()
                 for row, pixels in zip(small, table["pixels"], strict=True):

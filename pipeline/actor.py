@@ -53,7 +53,9 @@ class ModelActor:
             torch.set_num_threads(engine.threads)
         self._facts, self._attempt = facts, attempt
         self._image_size = facts.processor.image_size
-        self._actor = ray.get_runtime_context().get_actor_id() or "driver"
+        # Asking for the context starts a Ray where there is none: `mue plan` has none.
+        own_id = ray.get_runtime_context().get_actor_id() if ray.is_initialized() else None
+        self._actor = own_id or "driver"
         self._engine: Engine = build_engine(facts, exits, generation, engine)
 
     def __call__(self, table: pa.Table) -> pa.Table:

@@ -1,7 +1,11 @@
-"""Gathers the members of a row that are not its image into one bounded string of valid JSON: `meta_json`."""
+"""Gathers what a row has beside its image into one bounded string of valid JSON: `meta_json`.
+
+Of tars and folders that is the row's other members, of Parquet its other columns.
+"""
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 import re
@@ -30,6 +34,12 @@ class Passthrough:
         """Add a member that was read."""
         if len(data) > self._left or not self._put(suffix, _to_json(suffix, data)):
             self.add_omitted(suffix, len(data))
+
+    def add_value(self, name: str, value: object) -> None:
+        """Add a value of a table's column."""
+        encoded = json.dumps(_jsonable(value), ensure_ascii=False, allow_nan=False)
+        if not self._put(_as_utf8(name), _as_utf8(encoded)):
+            self.add_omitted(name, len(encoded.encode("utf-8", "surrogatepass")))
 
     def add_image(self, suffix: str, n_bytes: int) -> None:
         """Add an image that was not chosen as the row's image."""
@@ -77,6 +87,26 @@ def _to_json(suffix: str, data: bytes) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
+def _jsonable(value: object) -> object:
+    """Return the value as strict JSON has it: bytes as their size; dates, decimals and what else there is as text."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, bytes):
+        return {"bytes": len(value)}
+    if isinstance(value, dict):
+        return {str(key): _jsonable(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(inner) for inner in value]
+    return value.isoformat() if isinstance(value, (datetime.date, datetime.time)) else str(value)
+
+
+def _as_utf8(text: str) -> str:
+    """Return the text with halves of surrogate pairs, which UTF-8 cannot hold, replaced."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def _reencoded(text: str) -> str | None:
     """Return the JSON document as strict JSON (NaN and infinities as strings), or None if it cannot be parsed."""
     try:
@@ -84,8 +114,8 @@ def _reencoded(text: str) -> str | None:
         encoded = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (ValueError, RecursionError):
         return None
-    # JSON may escape half of a surrogate pair, which UTF-8 cannot hold.
-    return encoded.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    # JSON may escape half of a surrogate pair.
+    return _as_utf8(encoded)
 
 
 def _finite_or_text(number: str) -> float | str:

@@ -13,6 +13,8 @@ from pipeline.receipts import LedgerError
 
 _LOCAL_VERSION = re.compile(r"^(?P<ns>\d{10,})-\d+$")
 """What a local file has for an etag: its modification time and its size."""
+_UNCOUNTED = {"rows": None, "rows_from": None}
+"""How many rows a shard has was found out, or not, when it was planned."""
 
 
 class FingerprintMismatch(LedgerError):
@@ -44,7 +46,7 @@ def shard_differences(old: Iterable[PlannedShard], new: Iterable[PlannedShard]) 
     changed = [
         _change(before[shard_id], after[shard_id])
         for shard_id in sorted(before.keys() & after.keys())
-        if before[shard_id].model_copy(update={"rows": None}) != after[shard_id].model_copy(update={"rows": None})
+        if before[shard_id].model_copy(update=_UNCOUNTED) != after[shard_id].model_copy(update=_UNCOUNTED)
     ]
     found = {"added": added, "removed": removed, "changed": changed}
     return [f"shards {word}: {some(shards)}" for word, shards in found.items() if shards]

@@ -21,15 +21,20 @@ class RawRow:
     image: bytes | None
     image_suffix: str | None
     member_offset: int
-    """Offset of the image member, or of the row's first member where there is no image member."""
+    """Offset of the image member, or of the row's first member where there is no image member; of Parquet the row's
+    number in the file; 0 in a folder."""
     meta_json: str
     read_ms: float
     error_code: ErrorCode | None = None
     error_message: str | None = None
+    planned_bytes: int | None = None
+    """What counts as its size where a second reading might bring another content."""
 
     @property
     def n_bytes(self) -> int:
-        """Bytes that the row takes in a table, from its content alone."""
+        """Bytes by which tables are cut: those of the row's content, or those planned for it."""
+        if self.planned_bytes is not None:
+            return self.planned_bytes
         return len(self.image or b"") + len(self.meta_json.encode()) + len(self.key.encode())
 
 

@@ -39,13 +39,15 @@ class ErrorCode(StrEnum):
     """What may go wrong with a row."""
 
     MISSING_IMAGE = "missing_image"
-    """The row has no member with an image suffix, or only a link."""
+    """The row has no image: no member with an image suffix, only a link, a null, or a path to nothing."""
     EMPTY_IMAGE = "empty_image"
     """The image member has zero bytes."""
     MEMBER_TOO_LARGE = "member_too_large"
     """The image member is larger than the reader accepts."""
     TRUNCATED_MEMBER = "truncated_member"
     """The tar ends inside the image member."""
+    UNREADABLE_IMAGE = "unreadable_image"
+    """The image is a file or an object of its own, and storage does not give it, or it is no regular file."""
     UNKNOWN_FORMAT = "unknown_format"
     """The bytes are no image of a known format."""
     CORRUPT_IMAGE = "corrupt_image"
@@ -88,10 +90,14 @@ class ShardCode(StrEnum):
     """Something other than zeros follows the end-of-archive marker."""
     BAD_COMPRESSION = "bad_compression"
     """The compressed stream is broken."""
+    BAD_PARQUET = "bad_parquet"
+    """The Parquet file's footer or pages are broken."""
+    BAD_COLUMN = "bad_column"
+    """The Parquet file has no column of images, or it is not clear which one it is."""
     UNREADABLE = "unreadable"
     """The shard could not be opened or read from storage."""
     CHANGED = "changed"
-    """The shard's size or etag differs from the plan."""
+    """The shard's size, etag or files differ from the plan."""
 
 
 _IDENTITY = [

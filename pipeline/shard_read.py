@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.folder_images import FileRun
+
 
 @dataclass(frozen=True, kw_only=True)
 class ShardRead:
@@ -15,5 +17,7 @@ class ShardRead:
     """Size in bytes when the job was planned; another size now makes the shard bad."""
     etag: str | None = None
     """Version when the job was planned; another one now makes the shard bad too."""
+    files: FileRun | None = None
+    """Which images of the folder `url` the shard is; None of tars and Parquet files."""
     skip: tuple[tuple[int, int], ...] = ()
     """Ranges [start, stop) of row_in_shard that are not emitted."""

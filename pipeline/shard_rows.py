@@ -5,20 +5,24 @@ The same shard and the same `skip` always give the same tables, cut in the same 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 
+from pipeline.folder_images import FileRun
+from pipeline.folder_rows import folder_rows
 from pipeline.identity import uid_of
-from pipeline.raw_row import RawRow, RowBuilder
+from pipeline.parquet_file import is_parquet
+from pipeline.parquet_rows import parquet_rows
+from pipeline.raw_row import RawRow
 from pipeline.records import RAW_SCHEMA, ErrorStage, RowStatus, ShardCode, ShardState
-from pipeline.row_grouping import RowGrouping, split_name
+from pipeline.rows_wanted import RowsWanted
 from pipeline.shard_change import change_since
-from pipeline.shard_open import open_local_tar, open_shard
-from pipeline.tar_reader import ShardError, TarMember, read_members
+from pipeline.shard_open import open_shard
+from pipeline.tar_rows import tar_rows
+from pipeline.tar_source import ShardError
 
 Opener = Callable[[str], AbstractContextManager[BinaryIO]]
 """Gives the tar stream of a URL; an opened binary file is one by itself."""
@@ -30,6 +34,8 @@ def iter_tables(
     *,
     suffixes: tuple[str, ...],
     max_member_bytes: int,
+    column: str | None = None,
+    files: FileRun | None = None,
     skip: Sequence[tuple[int, int]] = (),
     rows_per_table: int = 64,
     bytes_per_table: int = 16 << 20,
@@ -43,8 +49,10 @@ def iter_tables(
         url: Where the shard is; also its `shard_uri`.
         shard_id: First part of every uid.
         suffixes: Suffixes of the image member in order of preference, lower-case, without dots.
-        max_member_bytes: A larger image member gives a failed row.
-        skip: Ranges [start, stop) of rows that are read and counted but not emitted.
+        max_member_bytes: A larger image gives a failed row.
+        column: Image column of Parquet; None to find it.
+        files: Which images of the folder `url` the shard is; None of tars and Parquet.
+        skip: Ranges [start, stop) of rows that are counted but not emitted.
         rows_per_table: Most rows of a table, the control row not counted.
         bytes_per_table: Most bytes of a table's images and metadata, except where one row alone has more.
         open_stream: Opens the URL instead of fsspec.
@@ -53,15 +61,25 @@ def iter_tables(
         expected_etag: Its version then, which is held against it likewise.
     """
     batch = _Batch(url, shard_id)
-    emitted = _NotSkipped(skip)
+    emitted = RowsWanted(skip)
     total = 0
     broken: ShardError | None = None
+    # A folder's images are held against the digest of their run instead.
+    planned = None if expected_size is None or files is not None else (expected_size, expected_etag)
     try:
         with ExitStack() as stack:
-            if expected_size is not None:
-                _raise(change_since(url, expected_size, expected_etag, moment="before it is read"))
-            for row in _rows(_opened(stack, url, open_stream), suffixes, max_member_bytes):
-                if emitted.has(total):
+            rows: Iterator[RawRow | None]
+            limits: dict[str, Any] = {"suffixes": suffixes, "max_image_bytes": max_member_bytes, "wanted": emitted.has}
+            if planned is not None:
+                _raise(change_since(url, *planned, moment="before it is read"))
+            if files is not None:
+                rows = folder_rows(url, files, **limits)
+            elif is_parquet(url):
+                rows = parquet_rows(url, column=column, **limits)
+            else:
+                rows = tar_rows(_opened(stack, url, open_stream), suffixes=suffixes, max_member_bytes=max_member_bytes)
+            for row in rows:
+                if row is not None and emitted.has(total):
                     if len(batch) and batch.n_bytes + row.n_bytes > bytes_per_table:
                         yield batch.take()
                     batch.add(total, row)
@@ -70,26 +88,12 @@ def iter_tables(
                 total += 1
     except ShardError as error:
         broken = error
-    if expected_size is not None and (broken is None or broken.code is not ShardCode.CHANGED):
-        changed = change_since(url, expected_size, expected_etag, moment="after it was read")
+    if planned is not None and (broken is None or broken.code is not ShardCode.CHANGED):
+        changed = change_since(url, *planned, moment="after it was read")
         # What broke off in a shard that was exchanged says nothing about either version.
         broken = changed if broken is None or (changed and changed.code is ShardCode.CHANGED) else broken
     batch.add_control(total, broken)
     yield batch.take()
-
-
-def count_rows(url: str) -> int | None:
-    """Return the number of rows of a whole, local, uncompressed tar by reading headers only; None for any other."""
-    try:
-        stream = open_local_tar(url)
-        if stream is None:
-            return None
-        with stream:
-            grouping = RowGrouping()
-            members = read_members(stream, max_member_bytes=0, seek=True)
-            return sum(grouping.begins_row(*parts) for member in members if (parts := split_name(member.name)))
-    except (ShardError, OSError, ValueError, ImportError):
-        return None
 
 
 def _raise(error: ShardError | None) -> None:
@@ -100,58 +104,10 @@ def _raise(error: ShardError | None) -> None:
 def _opened(stack: ExitStack, url: str, open_stream: Opener | None) -> BinaryIO:
     try:
         return stack.enter_context((open_stream or open_shard)(url))
-    except MemoryError:
+    except (MemoryError, ShardError):
         raise
     except Exception as error:  # storage backends raise classes of their own; the control row reports it
         raise ShardError(ShardCode.UNREADABLE, f"cannot open the shard: {type(error).__name__}: {error}") from error
-
-
-def _rows(stream: BinaryIO, suffixes: Sequence[str], max_member_bytes: int) -> Iterator[RawRow]:
-    grouping = RowGrouping()
-    builder: RowBuilder | None = None
-    try:
-        for member, read_ms in _timed(read_members(stream, max_member_bytes=max_member_bytes)):
-            parts = split_name(member.name)
-            if parts is None:
-                continue
-            if grouping.begins_row(*parts):
-                if builder is not None:
-                    yield builder.finish()
-                builder = RowBuilder(parts[0], suffixes)
-            assert builder is not None  # the first member always begins a row
-            builder.add(parts[1], member, read_ms)
-    except ShardError as error:
-        if builder is None:
-            raise
-        if error.code is ShardCode.UNREADABLE:
-            # Storage may give the whole row at the next attempt: nothing of it is committed now.
-            message = f"{error.message}; row {builder.key[:200]!r} was open and is not counted"
-            raise ShardError(error.code, message) from error
-        yield builder.finish(shard_broke=True)
-        raise
-    if builder is not None:
-        yield builder.finish()
-
-
-def _timed(members: Iterator[TarMember]) -> Iterator[tuple[TarMember, float]]:
-    while True:
-        started = time.perf_counter()
-        member = next(members, None)
-        if member is None:
-            return
-        yield member, (time.perf_counter() - started) * 1e3
-
-
-class _NotSkipped:
-    """Tells for growing row numbers which are in none of the ranges."""
-
-    def __init__(self, ranges: Sequence[tuple[int, int]]) -> None:
-        self._ranges = sorted(ranges, reverse=True)
-
-    def has(self, row: int) -> bool:
-        while self._ranges and self._ranges[-1][1] <= row:
-            self._ranges.pop()
-        return not self._ranges or row < self._ranges[-1][0]
 
 
 class _Batch:

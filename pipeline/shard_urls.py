@@ -8,10 +8,14 @@ import re
 
 import fsspec
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, some
 from pipeline.identity import is_local
 
-TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+_PACKED = {"gz": "tgz", "bz2": "tbz2", "xz": "txz", "zst": "tzst"}
+TAR_SUFFIXES = (".tar", *(f".tar.{long}" for long in _PACKED), *(f".{short}" for short in _PACKED.values()))
+SHARD_SUFFIXES = (*TAR_SUFFIXES, ".parquet")
+_NO_SHARDS = (".json", ".jsonl", ".txt", ".csv", ".tsv", ".md", ".jpg", ".jpeg", ".png", ".webp", ".gif", ".zip")
+"""Endings of files that stand beside shards, or hold images in another form."""
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"^(\d+)\.\.(\d+)$")
@@ -22,15 +26,22 @@ class PlanError(PipelineError):
 
 
 def expand_urls(urls: list[str] | tuple[str, ...]) -> list[str]:
-    """Return one URL per shard, in the order given; local paths come out absolute.
+    """Return one URL per tar, Parquet file or folder of images, in the order given; local paths come out absolute.
 
-    `{00000..00003}` and `{a,b}` expand as in a shell; a glob or a folder stands for its tars in sorted
-    order; a path that exists is taken literally. Whether a plainly named shard exists is not checked here.
+    `{00000..00003}` and `{a,b}` expand as in a shell; a glob stands for what it matches, a folder for its tars and
+    Parquet files in sorted order, and where it has none for itself: a folder of images. A path that exists is taken
+    literally. What img2dataset writes beside a tar (`00000.parquet` and `00000_stats.json` for `00000.tar`) is no
+    shard. Whether a plainly named shard exists is not checked here.
 
     Raises:
-        PlanError: A glob or folder holds no shard, or a shard is given twice.
+        PlanError: A glob matches nothing, a file can be no shard, or a shard is given twice.
     """
-    shards = [shard for url in urls for shard in _expand(url)]
+    shards = _without_side_cars([shard for url in urls for shard in _expand(url)])
+    strangers = [shard for shard in shards if _path_of(shard).lower().endswith(_NO_SHARDS) and not _is_folder(shard)]
+    if strangers:
+        raise PlanError(
+            f"no shards: {some(strangers)}; shards are tars, Parquet files and folders of images: give the folder"
+        )
     seen: set[str] = set()
     for shard in shards:
         if shard in seen:
@@ -78,21 +89,24 @@ def _expand_place(url: str) -> list[str]:
     """Expand a folder or a glob; anything else is a shard."""
     if is_local(url):
         if os.path.isdir(url):
-            return _tars_in(url, [os.path.join(url, name) for name in os.listdir(url)])
+            return _shards_in(_names_in(url)) or [url]
         if os.path.exists(url) or not glob.has_magic(url):
             return [url]
-        return _matches(url, sorted(path for path in glob.glob(url) if os.path.isfile(path)))
+        # What matches is there, so that it is taken as it is: a folder for what it holds.
+        return [shard for found in _matches(url, sorted(glob.glob(url))) for shard in _expand_place(found)]
     # In an http URL `?` begins a query, and only a trailing slash says that it is a folder.
     http = url.startswith(("http://", "https://"))
     wild = "*" in url if http else glob.has_magic(url)
-    if not wild and (url.endswith(TAR_SUFFIXES) or (http and not url.endswith("/"))):
+    if not wild and (url.endswith(SHARD_SUFFIXES) or (http and not url.endswith("/"))):
         return [url]
     try:
         fs, path = fsspec.url_to_fs(url)
         if wild:
             return _matches(url, [fs.unstrip_protocol(found) for found in sorted(fs.glob(path))])
         if fs.isdir(path):
-            return _tars_in(url, [fs.unstrip_protocol(found) for found in fs.ls(path, detail=False)])
+            inside = [fs.unstrip_protocol(found) for found in fs.ls(path, detail=False)]
+            # The slash stays where it alone tells a folder from a file.
+            return _shards_in(inside) or [url if http else url.rstrip("/")]
     except Exception as error:
         # Object stores raise their client library's own types, which have no common base.
         raise PlanError(
@@ -101,12 +115,36 @@ def _expand_place(url: str) -> list[str]:
     return [url]
 
 
-def _tars_in(folder: str, paths: list[str]) -> list[str]:
+def _names_in(folder: str) -> list[str]:
+    try:
+        return [os.path.join(folder, name) for name in os.listdir(folder)]
+    except OSError as error:
+        raise PlanError(f"folder {folder} cannot be listed: {error.strerror}; check its permissions") from error
+
+
+def _shards_in(paths: list[str]) -> list[str]:
+    """The folder's tars and Parquet files; side-cars are left out later."""
     visible = (path for path in paths if not path.rsplit("/", 1)[-1].startswith("."))
-    tars = sorted(path for path in visible if path.lower().endswith(TAR_SUFFIXES))
-    if not tars:
-        raise PlanError(f"folder {folder} holds no shard; shards end in {', '.join(TAR_SUFFIXES)}")
-    return tars
+    return sorted(path for path in visible if path.lower().endswith(SHARD_SUFFIXES))
+
+
+def _without_side_cars(shards: list[str]) -> list[str]:
+    """Leave out what img2dataset wrote beside a tar that is itself among the shards."""
+    stems = {shard.removesuffix(suffix) for shard in shards for suffix in TAR_SUFFIXES if shard.endswith(suffix)}
+    endings = (".parquet", "_stats.json", ".json")
+    return [
+        shard
+        for shard in shards
+        if not any(shard.endswith(ending) and shard.removesuffix(ending) in stems for ending in endings)
+    ]
+
+
+def _path_of(url: str) -> str:
+    return url if is_local(url) else url.split("?", 1)[0]
+
+
+def _is_folder(url: str) -> bool:
+    return is_local(url) and os.path.isdir(url)
 
 
 def _matches(pattern: str, found: list[str]) -> list[str]:

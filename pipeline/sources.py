@@ -55,6 +55,8 @@ def _reader(read: ShardRead, inputs: InputsConfig) -> Callable[[], Iterator[pa.T
         read.shard_id,
         suffixes=inputs.fields.image_suffixes,
         max_member_bytes=inputs.max_member_mib << 20,
+        column=inputs.fields.image_column,
+        files=read.files,
         skip=read.skip,
         expected_size=read.size,
         expected_etag=read.etag,

@@ -16,11 +16,16 @@ DEMO_MODEL = "demo"
 """Name of the trained model that ships."""
 
 
+_IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
+_COLUMN = "column:"
+
+
 class FieldsConfig(Config):
     """Which member of a row holds what. A suffix (`txt`), or a path in the JSON member (`json:caption`)."""
 
-    image: str = "jpg;jpeg;png;webp"
-    """Suffixes of the image member, in order of preference, separated by semicolons."""
+    image: str = ";".join(_IMAGE_SUFFIXES)
+    """Suffixes of the image member, in order of preference, separated by semicolons; of a folder, which files are
+    images. `column:NAME` among them names the image column of Parquet files, which is found where it is clear."""
     prompt: str | None = None
     """Where each row's own prompt is. Not available yet: captions use one prompt."""
     question: str | None = None
@@ -35,8 +40,12 @@ class FieldsConfig(Config):
     @field_validator("image")
     @classmethod
     def _has_suffixes(cls, value: str) -> str:
-        if not [suffix for suffix in value.split(";") if suffix.strip(" .")]:
+        words = [word for word in value.split(";") if word.strip(" .")]
+        if not words:
             raise ValueError("no image suffix given; for example 'jpg;png'")
+        columns = [word.strip() for word in words if word.strip().startswith(_COLUMN)]
+        if len(columns) > 1 or _COLUMN in columns:
+            raise ValueError(f"'{value}': give one column, as in 'column:image' or 'jpg;png;column:image'")
         return value
 
     @model_validator(mode="after")
@@ -48,18 +57,26 @@ class FieldsConfig(Config):
 
     @property
     def image_suffixes(self) -> tuple[str, ...]:
-        """Lower-case suffixes without dots, in order of preference."""
-        return tuple(s.strip(" .").lower() for s in self.image.split(";") if s.strip(" ."))
+        """Lower-case suffixes without dots, in order of preference; the usual ones where only a column is named."""
+        words = [word.strip(" .") for word in self.image.split(";") if not word.strip().startswith(_COLUMN)]
+        return tuple(word.lower() for word in words if word) or _IMAGE_SUFFIXES
+
+    @property
+    def image_column(self) -> str | None:
+        """The image column of Parquet files; None to find it."""
+        words = [word.strip() for word in self.image.split(";")]
+        return next((word.removeprefix(_COLUMN) for word in words if word.startswith(_COLUMN)), None)
 
 
 class InputsConfig(Config):
     """Which shards are read, and how their members map to fields."""
 
     urls: tuple[str, ...]
-    """WebDataset tars: paths or URLs, brace ranges as in `shards/{00000..00003}.tar`, globs, or folders of tars."""
+    """WebDataset tars and Parquet files: paths or URLs, brace ranges as in `shards/{00000..00003}.tar`, globs, or
+    folders of them; folders of images, nested ones too."""
     fields: FieldsConfig = FieldsConfig()
     max_member_mib: int = Field(default=256, gt=0)
-    """Largest image member in MiB that is read; a larger one becomes a failed row."""
+    """Largest image in MiB that is read; a larger one becomes a failed row."""
     max_pixels: int = Field(default=89_478_485, gt=0)
     """Most pixels an image's header may announce; more becomes a failed row before anything is decoded."""
 

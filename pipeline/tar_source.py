@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import lzma
 import os
-import zlib
-from gzip import BadGzipFile
 from typing import BinaryIO
 
 from pipeline.errors import PipelineError
@@ -13,8 +10,6 @@ from pipeline.records import ShardCode
 
 CHUNK_BYTES = 1 << 20
 """Most bytes held while data is passed over."""
-
-_COMPRESSION_ERRORS = (zlib.error, lzma.LZMAError, EOFError, BadGzipFile)
 
 
 class ShardError(PipelineError):
@@ -44,7 +39,7 @@ class TarSource:
         """Why reading stopped; None while it has not, or where the stream just ended."""
         if self._failure is None:
             return None
-        return ShardCode.BAD_COMPRESSION if isinstance(self._failure, _COMPRESSION_ERRORS) else ShardCode.UNREADABLE
+        return self._failure.code if isinstance(self._failure, ShardError) else ShardCode.UNREADABLE
 
     def read(self, n_bytes: int) -> bytes:
         """Return the next `n_bytes`, or fewer only where the stream ends or breaks."""
@@ -69,7 +64,8 @@ class TarSource:
     def ended(self, where: str) -> ShardError:
         """Return the error for a stream that had too few bytes."""
         if self._failure is not None and self.failure_code is not None:
-            what = f"{type(self._failure).__name__}: {self._failure}"
+            known = isinstance(self._failure, ShardError)
+            what = str(self._failure) if known else f"{type(self._failure).__name__}: {self._failure}"
             return ShardError(self.failure_code, f"reading stopped at byte {self.offset}, {where}: {what}")
         if self.offset == 0:
             return ShardError(ShardCode.EMPTY_FILE, "the tar has zero bytes")

@@ -12,6 +12,7 @@ from typer.testing import Result
 
 COMMANDS = [
     "run",
+    "plan",
     "status",
     "inspect",
     "failures",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from jobs.job_folder import open_job, planned_model, row_total, run_facts
+from jobs.job_folder import RowTotal, open_job, planned_model, row_total, run_facts
 from mue_model.config import ConfigError
 from mue_model.model_names import demo_digest
 from pipeline.receipts import LedgerError
@@ -32,6 +32,18 @@ def test_the_total_is_unknown_then_estimated_by_bytes_then_counted(job: Any) -> 
     assert (total().rows, total().estimated) == (10, True)
     job.commit("a1-1-0", job.row("000001-b", 0), job.end("000001-b", 1))
     assert (total().rows, total().estimated) == (6, False)
+
+
+def test_a_side_cars_word_is_an_estimate_until_the_end_is_read(job: Any) -> None:
+    told = [shard.model_copy(update={"rows": 3, "rows_from": "side-car"}) for shard in job.plan.shards]
+    plan = job.plan.model_copy(update={"shards": tuple(told)})
+    assert row_total(plan, job.ledger.progress()) == RowTotal(rows=6, estimated=True)
+    job.commit("a1-0-0", *[job.row("000000-a", n) for n in range(5)], job.end("000000-a", 5))
+    assert row_total(plan, job.ledger.progress()) == RowTotal(rows=8, estimated=True)
+    job.commit("a1-1-0", *[job.row("000001-b", n) for n in range(4)])
+    assert row_total(plan, job.ledger.progress()) == RowTotal(rows=9, estimated=True)
+    job.commit("a1-1-1", job.end("000001-b", 4))
+    assert row_total(plan, job.ledger.progress()) == RowTotal(rows=9, estimated=False)
 
 
 def test_an_estimate_is_never_below_what_is_committed(job: Any) -> None:

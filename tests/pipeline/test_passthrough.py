@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from typing import Any
 
@@ -89,3 +90,35 @@ def test_our_own_names_are_not_overwritten() -> None:
 @given(st.dictionaries(st.sampled_from(["txt", "json", "cls", "offset", ".offset", '"', ""]), st.binary(max_size=40)))
 def test_any_bytes_give_valid_json(members: dict[str, bytes]) -> None:
     assert len(meta(**members)) == len(members) + 2
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.dates() | st.decimals(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(st.text(max_size=8), VALUES, max_size=6))
+def test_any_value_of_a_column_is_strict_json_within_the_limit(columns: dict[str, Any]) -> None:
+    fields = Passthrough(limit_bytes=200)
+    for name, value in columns.items():
+        fields.add_value(name, value)
+    text = fields.to_json("jpg", 3)
+    found = strict(text)
+    assert (found["image_suffix"], found["offset"]) == ("jpg", 3)
+    assert len(text.encode()) < 200 + 100 + 6 * len(columns)
+
+
+def test_column_values_as_they_pass() -> None:
+    fields = Passthrough()
+    for name, value in {
+        "a": 1.5, "b": float("inf"), "c": [None, {"d": b"xyz"}], "offset": True, "when": datetime.date(2026, 1, 2),
+        "half": "\ud800", "long": "w" * META_LIMIT_BYTES,
+    }.items():  # fmt: skip
+        fields.add_value(name, value)
+    assert strict(fields.to_json(None, 0)) == {
+        "image_suffix": None, "offset": 0, "a": 1.5, "b": "inf", "c": [None, {"d": {"bytes": 3}}], ".offset": True,
+        "when": "2026-01-02", "half": "\ufffd", "long": {"omitted_bytes": META_LIMIT_BYTES + 2},
+    }  # fmt: skip

@@ -11,6 +11,7 @@ import pytest
 
 from mue_model.config import ConfigError
 from pipeline.plan import Plan, PlanError, look_up_shard, plan_shards
+from pipeline.row_totals import RowCount
 
 
 def test_knows_size_version_and_rows(tmp_path: Path) -> None:
@@ -21,11 +22,11 @@ def test_knows_size_version_and_rows(tmp_path: Path) -> None:
         path.write_bytes(folder.encode() * 10)
         paths.append(str(path))
     (tmp_path / "y/00000.tar").write_bytes(b"")
-    shards = plan_shards(paths, count_rows=lambda url: None if "/y/" in url else 7)
+    shards = plan_shards(paths, count_rows=lambda url: None if "/y/" in url else RowCount(7, "counted"))
     assert [shard.shard_id for shard in shards] == ["000000-00000", "000001-00000"]
     assert [shard.url for shard in shards] == paths
     assert [shard.size for shard in shards] == [10, 0]
-    assert [shard.rows for shard in shards] == [7, None]
+    assert [(shard.rows, shard.rows_from) for shard in shards] == [(7, "counted"), (None, None)]
     assert look_up_shard(paths[0]) == (shards[0].size, shards[0].etag)
 
 
@@ -47,13 +48,13 @@ def test_a_name_that_no_file_can_have_is_named() -> None:
 def test_names_every_missing_shard(tmp_path: Path) -> None:
     present = tmp_path / "00000.tar"
     present.touch()
-    (tmp_path / "folder.tar").mkdir()
-    urls = [str(present), str(tmp_path / "folder.tar"), *(str(tmp_path / f"{i:05d}.tar") for i in range(1, 15))]
+    os.mkfifo(tmp_path / "pipe.tar")
+    urls = [str(present), str(tmp_path / "pipe.tar"), *(str(tmp_path / f"{i:05d}.tar") for i in range(1, 15))]
     with pytest.raises(PlanError) as caught:
         plan_shards(urls, count_rows=lambda url: pytest.fail("counted although shards are missing"))
     message = str(caught.value)
     assert message.startswith("15 of 16 shards cannot be read: ")
-    assert f"{tmp_path}/folder.tar (not a file), {tmp_path}/00001.tar (not found)" in message
+    assert f"{tmp_path}/pipe.tar (not a file), {tmp_path}/00001.tar (not found)" in message
     assert f"{tmp_path}/00009.tar (not found) and 5 more; check the paths" in message
     assert "00010" not in message
 
@@ -97,7 +98,7 @@ def test_survives_a_round_trip(make_plan: Callable[..., Plan]) -> None:
         (b"\xff", "decode"),
         (b"[]", "out/plan.json"),
         (b'{"shards": []}', "fingerprint: required"),
-        (b'{"schema_version": 2}', "schema_version = 2"),
+        (b'{"schema_version": 1}', "schema_version = 1"),
     ],
 )
 def test_says_what_is_wrong_with_a_plan(data: bytes, message: str) -> None:

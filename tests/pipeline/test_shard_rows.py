@@ -20,7 +20,8 @@ from webdataset import TarWriter
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from pipeline.records import RAW_SCHEMA
-from pipeline.shard_rows import count_rows, iter_tables
+from pipeline.shard_rows import iter_tables
+from pipeline.tar_rows import count_tar_rows as count_rows
 
 SUFFIXES = ("jpg", "jpeg", "png", "webp")
 LIMIT = 1 << 20

@@ -55,6 +55,40 @@ def test_a_folder_s_tars_may_be_written_in_capitals(corpus: Path) -> None:
     assert _names(expand_urls(["sub"]), corpus) == ["sub/00009.tar", "sub/00010.TAR", "sub/00011.Tar.GZ"]
 
 
+def test_a_folder_stands_for_its_tars_and_parquet_files_else_for_itself(corpus: Path) -> None:
+    for name in ("mixed/b.parquet", "mixed/a.tar.zst", "mixed/look.png", "photos/x.jpg", "photos/deep/y.jpg"):
+        (corpus / name).parent.mkdir(parents=True, exist_ok=True)
+        (corpus / name).touch()
+    assert _names(expand_urls(["mixed", "photos/"]), corpus) == ["mixed/a.tar.zst", "mixed/b.parquet", "photos"]
+
+
+def test_folders_that_a_glob_matches_stand_for_what_they_hold(corpus: Path) -> None:
+    for name in ("parts/p1/b.tar", "parts/p1/a.tar", "parts/p2/x.jpg", "parts/z.tar"):
+        (corpus / name).parent.mkdir(parents=True, exist_ok=True)
+        (corpus / name).touch()
+    assert _names(expand_urls(["parts/*"]), corpus) == ["parts/p1/a.tar", "parts/p1/b.tar", "parts/p2", "parts/z.tar"]
+
+
+def test_side_cars_are_no_shards_however_they_are_named(corpus: Path) -> None:
+    (corpus / "i2d").mkdir()
+    names = [f"{number:05d}{ending}" for number in range(2) for ending in (".parquet", ".tar", "_stats.json")]
+    for name in names:
+        (corpus / "i2d" / name).touch()
+    tars = ["i2d/00000.tar", "i2d/00001.tar"]
+    for typed in (["i2d"], ["i2d/*"], [f"i2d/{name}" for name in names], ["i2d/{00000,00001}.{tar,parquet}"]):
+        assert _names(expand_urls(typed), corpus) == tars
+    assert _names(expand_urls(["i2d/*.parquet"]), corpus) == ["i2d/00000.parquet", "i2d/00001.parquet"]
+
+
+def test_images_given_one_by_one_are_refused_with_the_way_out(corpus: Path) -> None:
+    (corpus / "photos").mkdir()
+    (corpus / "photos" / "a.JPG").touch()
+    with pytest.raises(PlanError, match=r"no shards: .*/photos/a\.JPG; .* give the folder"):
+        expand_urls(["photos/*"])
+    (corpus / "folder.png").mkdir()
+    assert _names(expand_urls(["folder.png"]), corpus) == ["folder.png"]
+
+
 def test_a_folder_that_is_there_is_taken_literally(corpus: Path) -> None:
     (corpus / "set{a,b}").mkdir()
     (corpus / "set{a,b}" / "00001.tar").touch()
@@ -87,12 +121,11 @@ def test_refuses_a_shard_given_twice(corpus: Path) -> None:
     ("typed", "message"),
     [
         ("nothing-*.tar", r"no file matches .*/nothing-\*\.tar"),
-        ("empty", r"folder .*/empty holds no shard; shards end in \.tar"),
+        ("00000.json", r"no shards: .*/00000\.json; shards are tars, Parquet files and folders of images"),
         ("memory://a.tar", "memory:// lives in one process"),
     ],
 )
 def test_refuses_what_stands_for_no_shard(corpus: Path, typed: str, message: str) -> None:
-    (corpus / "empty").mkdir()
     with pytest.raises(PlanError, match=message):
         expand_urls([typed])
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import webdataset
 
+from pipeline.plan import plan_shards
 from pipeline.records import RAW_SCHEMA
 from pipeline.shard_read import ShardRead
 from pipeline.sources import ShardSource
@@ -36,6 +39,18 @@ def test_a_task_travels_and_reads_its_shard_with_the_job_s_settings(tmp_path: Pa
     assert table["row_in_shard"].to_pylist() == [0, 2, None], "row 1 is done already; the last row is the shard's end"
     assert table["image"].to_pylist() == [b"pixels", b"pixels", None]
     assert table["shard_total"].to_pylist()[-1] == 3
+
+
+def test_folders_and_named_columns_travel_too(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(b"A")
+    pq.write_table(pa.table({"left": [b"L"], "right": [b"R"]}), tmp_path / "t.parquet")
+    inputs = InputsConfig(urls=("x",), fields=FieldsConfig(image="jpg;column:right"))
+    shards = plan_shards([str(tmp_path / "photos"), str(tmp_path / "t.parquet")])
+    reads = [ShardRead(shard_id=s.shard_id, url=s.url, size=s.size, files=s.files) for s in shards]
+    tasks = pickle.loads(pickle.dumps(ShardSource(reads, inputs))).get_read_tasks(parallelism=1)
+    images = [table["image"].to_pylist() for task in tasks for table in task()]
+    assert images == [[b"A", None], [b"R", None]]
 
 
 def test_a_shard_that_is_not_the_planned_one_is_not_read(tmp_path: Path) -> None:
