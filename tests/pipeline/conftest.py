@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import uuid
 from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
 
@@ -128,9 +129,9 @@ def s3_server() -> Iterator[str]:
 
 
 @pytest.fixture
-def bucket(s3_server: str, request: pytest.FixtureRequest) -> str:
+def bucket(s3_server: str) -> str:
     """URL of a new, empty bucket."""
     fs = pytest.importorskip("s3fs").S3FileSystem(skip_instance_cache=True)
-    name = "b" + "".join(c if c.isalnum() else "-" for c in request.node.name.lower())[:60].rstrip("-")
+    name = f"bucket-{uuid.uuid4().hex}"
     fs.mkdir(name)
     return f"s3://{name}"
