@@ -135,9 +135,20 @@ def _value(scalar: pa.Scalar) -> Any:
     try:
         return scalar.as_py()
     except UnicodeDecodeError:
-        return scalar.cast(pa.binary()).as_py().decode("utf-8", "backslashreplace")
+        return _escaped(scalar)
     except (ValueError, OverflowError, ImportError) as error:
         return f"({type(error).__name__}: {error})"  # a date before the year 1, a time zone nobody knows
+
+
+def _escaped(scalar: pa.Scalar) -> Any:
+    kind = scalar.type
+    if pa.types.is_struct(kind):
+        return {kind.field(place).name: _value(scalar[place]) for place in range(kind.num_fields)}
+    if pa.types.is_map(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return [_value(value) for value in scalar.values]
+    if pa.types.is_dictionary(kind):
+        return _value(scalar.value)
+    return scalar.cast(pa.large_binary()).as_py().decode("utf-8", "backslashreplace")
 
 
 def _row(cell: _Cell, columns: ImageColumns, folder: str, max_bytes: int) -> RawRow:

@@ -18,7 +18,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.parquet_file import is_parquet
@@ -215,8 +215,24 @@ def test_broken_pages_keep_the_row_groups_before_them(tmp_path: Path) -> None:
     assert "row group 2" in control["shard_message"]
 
 
+@pytest.mark.parametrize("nested", ["struct", "list", "dictionary", "map"])
+def test_text_that_is_not_utf_8_is_escaped_wherever_it_stands(tmp_path: Path, nested: str) -> None:
+    text = pa.array([b"a\x80", b"b"], pa.binary()).view(pa.utf8())
+    columns = {
+        "struct": pa.StructArray.from_arrays([text], ["name"]),
+        "list": pa.ListArray.from_arrays([0, 1, 2], text),
+        "dictionary": pa.DictionaryArray.from_arrays(pa.array([0, 1], pa.int32()), text),
+        "map": pa.MapArray.from_arrays([0, 1, 2], pa.array(["k", "k"]), text),
+    }
+    pq.write_table(pa.table({"image": [b"1", b"2"], "other": columns[nested]}), tmp_path / "a.parquet")
+    rows, control = read(tmp_path / "a.parquet")
+    assert (len(rows), control["shard_state"]) == (2, "done")
+    assert "a\\\\x80" in rows[0]["meta_json"]
+
+
 @settings(max_examples=80, deadline=None)
-@given(st.integers(0, 1 << 20), st.binary(min_size=1, max_size=40))
+@example(at=220, noise=b"\x80")
+@given(at=st.integers(0, 1 << 20), noise=st.binary(min_size=1, max_size=40))
 def test_no_damage_raises(tmp_path_factory: pytest.TempPathFactory, at: int, noise: bytes) -> None:
     path = write(
         tmp_path_factory.mktemp("p") / "a.parquet",
