@@ -70,7 +70,7 @@ def test_one_group_holds_rows_of_two_calls_and_each_call_gets_its_own_back(draw_
     actor = ray.remote(WatchedActor).options(max_concurrency=4, num_cpus=0.5).remote(*arguments)
     tables = [decoded_table(draw_scene, call, rows=6) for call in range(12)]
 
-    answers = ray.get([actor.__call__.remote(table) for table in tables])
+    answers = ray.get([actor.answer.remote(table) for table in tables])
 
     groups = ray.get(actor.groups.remote())
     shared = [group for group in groups if len({uid.split("/")[0] for uid in group}) > 1]
@@ -92,7 +92,7 @@ def test_rows_without_an_image_pass_through_in_their_place(draw_scene: DrawScene
     )
     mixed = pa.concat_tables([table.slice(0, 1), failed, table.slice(2, 2)])
 
-    answer = ray.get(actor.__call__.remote(mixed))
+    answer = ray.get(actor.answer.remote(mixed))
 
     assert answer["status"].to_pylist() == ["ok", "failed", "ok", "ok"]
     texts = answer["text"].to_pylist()

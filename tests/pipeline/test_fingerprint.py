@@ -36,6 +36,7 @@ def _parts(**changes: Any) -> dict[str, Any]:
         "untrained": False,
         "task": "caption",
         "prompt": " what does the image describe?",
+        "answers": {},
         "limits": {"max_pixels": 1000},
         "fields": FieldsConfig(),
         "exits": ExitConfig(image=0.9, decoder=(0.5, 0.75)),

@@ -70,8 +70,11 @@ def test_a_good_row_carries_pixels_prompt_digest_and_size() -> None:
     assert (row["uid"], row["key"], row["row_in_shard"], row["meta_json"]) == ("000003-a/7/0", "k7", 7, "{}")
     assert (row["width"], row["height"]) == (56, 40)
     assert row["image_sha256"] == hashlib.sha256(data).hexdigest()
-    assert (row["task"], row["prompt"]) == ("caption", CAPTION_PROMPT)
-    assert tuple(row["prompt_ids"]) == PROCESSOR.prompt_ids("caption")
+    assert row["task"] == "caption"
+    [query] = row["queries"]
+    assert (query["query"], query["prompt"], query["status"]) == (0, CAPTION_PROMPT, "ok")
+    assert tuple(query["prompt_ids"]) == PROCESSOR.prompt_ids("caption")
+    assert (query["candidates"], query["error_code"], query["error_message"]) == ([], None, None)
     assert row["read_ms"] == 0.5
     assert row["decode_ms"] > 0
     np.testing.assert_array_equal(pixels_of(row), PROCESSOR.pixels(data))
@@ -110,10 +113,10 @@ def test_the_readers_failures_and_control_rows_pass_unchanged() -> None:
     given = [raw_row(0, **failure), raw_row(1, encode(PHOTO, "PNG")), control_row(2)]
     failed, good, control = decode(given).to_pylist()
     assert {name: failed[name] for name in failure} == failure
-    assert (failed["prompt"], failed["image_sha256"], failed["width"]) == (CAPTION_PROMPT, None, None)
+    assert (failed["queries"][0]["prompt"], failed["image_sha256"], failed["width"]) == (CAPTION_PROMPT, None, None)
     assert (good["status"], good["shard_total"]) == ("ok", None)
     assert (control["shard_total"], control["shard_state"]) == (2, "done")
-    assert all(control[name] is None for name in ("uid", "status", "task", "prompt_ids", "image_sha256", "decode_ms"))
+    assert all(control[name] is None for name in ("uid", "status", "task", "queries", "image_sha256", "decode_ms"))
     assert not pixels_of(failed).any()
     assert not pixels_of(control).any()
 
