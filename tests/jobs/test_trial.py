@@ -22,6 +22,7 @@ from mue_model.config import ConfigError, EngineConfig, ExitConfig, GenerationCo
 from mue_model.engine.engine import Engine
 from mue_model.loading import build_engine
 from mue_model.metrics.entailment import LabelAccuracy
+from mue_model.metrics.vqa import VqaScores
 from mue_model.model_names import model_facts
 from mue_model.prompts import ENTAILMENT_ANSWERS
 from mue_model.rows import ExitTrace, RowError, RowInput, RowResult
@@ -136,6 +137,37 @@ def test_an_answer_that_failed_is_wrong_and_has_no_compute(shard: Path) -> None:
     assert trial.all.answers.no_answer["entailment"] == 1
 
 
+def test_questions_are_asked_freely_and_marked_softly(tmp_path: Path, engine: Engine) -> None:
+    vqa = [{"question": "Is it red?", "answers": ["yes"] * 10}, {"question": "what is it", "answers": ["a dog"] * 10}]
+    path = write_shard(tmp_path / "00000.tar", [{"level": 1, "vqa": vqa}, {"level": 2, "vqa": vqa[:1]}])
+    questions = Questions(trial_spec([str(path)], "vqa"), FACTS)
+    assert [question.gold for question in questions] == [[["yes"] * 10], [["a dog"] * 10], [["yes"] * 10]]
+    assert {question.row.candidates for question in questions} == {()}
+    level = RowField.parse("json:level")
+    trial = ask(questions, engine, by=level, keep=9)
+    assert isinstance(trial.all.answers, VqaScores)
+    assert (trial.all.rows, trial.all.answers.rows, trial.all.captions) == (3, 3, None)
+    texts = [result.text for _, result in trial.answers]
+    again = ask(questions, SaysYes(text=texts[0]), by=level)
+    assert all(texts), "the model says something"
+    assert again.all.answers is not None
+    assert again.all.answers.accuracy == pytest.approx(sum(texts[0] == gold for gold in ("yes", "a dog", "yes")) / 3)
+    assert ask(questions, SaysYes(text="YES"), by=level).groups["1"].answers == VqaScores(
+        rows=2, accuracy=0.5, no_answer=0
+    )
+    assert ask(questions, SaysYes(text="YES"), by=level).groups["2"].answers == VqaScores(
+        rows=1, accuracy=1.0, no_answer=0
+    )
+
+
+def test_fields_may_be_elsewhere(tmp_path: Path) -> None:
+    path = write_shard(tmp_path / "00000.tar", [{"claims": ["a dog", 7], "gold": ["neutral", "neutral"]}])
+    fields = ["inputs.fields.hypothesis=json:claims[*]", "inputs.fields.label=json:gold[*]"]
+    questions = Questions(trial_spec([str(path)], "entailment", fields), FACTS)
+    assert [(question.row.uid, question.gold) for question in questions] == [("000000-00000/0/0", ["neutral"])]
+    assert (questions.skipped, questions.unasked) == (0, 1)
+
+
 def test_a_blind_model_sees_the_same_grey_everywhere(shard: Path) -> None:
     seen = list(Questions(trial_spec([str(shard)], "caption"), FACTS))
     blind = list(Questions(trial_spec([str(shard)], "caption"), FACTS, blind=True))
@@ -174,6 +206,9 @@ def test_the_command_shows_and_saves_the_same(mue: Callable[..., Result], shard:
     assert [group["group"] for group in found["groups"]] == ["1", "2"]
     labels = json.loads(mue("model", "eval", "seeded", shard, "--task", "entailment", "--json").stdout)["all"]["labels"]
     assert labels["rows"] == 15
+    vqa = mue("model", "eval", "seeded", shard, "--task", "vqa")
+    assert vqa.exit_code == 2
+    assert "none of 5 queries can be asked; the first: 000000-00000/0/0: json:vqa[*].question: " in vqa.stderr
 
 
 def test_thresholds_of_the_command_are_those_that_run(mue: Callable[..., Result], shard: Path) -> None:
@@ -186,8 +221,8 @@ def test_thresholds_of_the_command_are_those_that_run(mue: Callable[..., Result]
 class SaysYes:
     """An engine that never looks."""
 
-    def __init__(self, fails_on: str = "nothing") -> None:
-        self._fails_on = fails_on
+    def __init__(self, fails_on: str = "nothing", text: str | None = None) -> None:
+        self._fails_on, self._text = fails_on, text
 
     def submit(self, rows: list[RowInput]) -> SaysYes:
         self._rows = rows
@@ -199,4 +234,4 @@ class SaysYes:
     def _answer(self, row: RowInput) -> RowResult:
         if row.uid.endswith(self._fails_on):
             return RowResult(uid=row.uid, error=RowError(code="model_error", message="on purpose"))
-        return RowResult(uid=row.uid, label="entailment", finish_reason="candidate", trace=TRACE)
+        return RowResult(uid=row.uid, text=self._text, label="entailment", finish_reason="candidate", trace=TRACE)
