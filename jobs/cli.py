@@ -65,7 +65,7 @@ def mue(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Caption image corpora with an early-exit vision-language model, with a ledger of the compute really spent.
+    """Caption image corpora, or ask about them, with an early-exit vision-language model and a ledger of its compute.
 
     A job reads WebDataset tars and leaves an output folder in which every input row appears exactly once.
     Data goes to stdout, logs and progress to stderr.

@@ -227,6 +227,8 @@ ROW_SCHEMA = pa.schema(
         pa.field("actor", pa.string()),
     ]
 )
+"""One row per query. What is the image's alone, `meta_json` and the times of reading and decoding, is on the row of its
+first query; all rows of an image follow each other in one file (`shared_meta`)."""
 
 COMMIT_SCHEMA = pa.schema(
     [*[field.with_nullable(True) for field in ROW_SCHEMA], pa.field("image_queries", pa.int32()), *_CONTROL]

@@ -136,7 +136,7 @@ class ActorsConfig(Config):
     """Ray calls in one actor at a time; their rows share the engine's groups. A call ends with its slowest row: groups
     stay full while calls x rows per call are twice the rows in flight."""
     rows_per_call: int = Field(default=32, gt=0)
-    """Rows Ray hands over in one call."""
+    """Images Ray hands over in one call, each with all that is asked about it."""
     max_restarts: int = Field(default=3, ge=0)
     """How often Ray restarts a dead actor before the job fails."""
 

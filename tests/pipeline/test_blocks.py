@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.blocks import IMAGE_BYTES, PIECE_BYTES, TARGET_BLOCK_BYTES, cut_at_images, most_queries
@@ -23,6 +23,7 @@ def _images(piece: pa.Table) -> list[Any]:
     return list(zip(piece["shard_id"].to_pylist(), piece["row_in_shard"].to_pylist(), strict=True))
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(1, 12), max_size=20), st.integers(1, 20_000))
 def test_pieces_are_the_table_cut_between_images(make_table: Make, queries: list[int], piece_bytes: int) -> None:
     tables = [make_table({"000000-a": [row]}, queries=count) for row, count in enumerate(queries)]

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mue_model.config import ConfigError
@@ -151,11 +151,13 @@ def path_of(steps: list[str | int]) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) or step == EVERY else f".{step}" for step in steps).lstrip(".")
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_what_is_written_is_read(steps: list[str | int]) -> None:
     assert RowField.parse(f"json:{path_of(steps)}").steps == tuple(steps)
 
 
+@settings(deadline=None)
 @given(STEPS, JSON)
 def test_any_document_gives_entries_and_never_raises(steps: list[str | int], document: Any) -> None:
     entries = RowField.parse(f"json:{path_of(steps)}").entries({"json": document})
@@ -176,6 +178,7 @@ def found_by_hand(value: Any, steps: list[str | int], index: list[int]) -> Any:
     return value
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 @example("json:ve[*]")
 def test_any_text_is_a_field_or_a_mistake_that_names_it(text: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mue_model.model_folder import ModelFolderError
@@ -135,6 +135,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_any_document_gives_queries_numbered_from_0(document: Any) -> None:
     found = ask(own_texts(), json=document)
