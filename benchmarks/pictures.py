@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from jobs.references import DEFAULT, field_references
-from jobs.trial_questions import Question, Questions
+from jobs.trial_questions import Question, Questions, trial_spec
 from mue_model.config import EngineConfig
 from mue_model.loading import build_engine
 from mue_model.model_folder import ModelFacts
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--title", default="")
     arguments = parser.parse_args()
     facts = model_facts(arguments.model)
-    questions = spread(list(Questions(arguments.shards, facts.processor, "caption", limit=1000)), arguments.rows)
+    questions = spread(list(Questions(trial_spec(arguments.shards, "caption"), facts, limit=1000)), arguments.rows)
     full, early = (answers(facts, preset, questions) for preset in ("exact", arguments.exits))
     shown = document_of(questions, full, early)
     for row in shown:

@@ -27,13 +27,14 @@ from rich.table import Table
 
 from jobs.evaluation_view import depth_facts
 from jobs.references import DEFAULT, field_references
-from jobs.row_field import RowField
 from jobs.trial import Trial, TrialScores, run_trial
-from jobs.trial_questions import Question, Questions
+from jobs.trial_questions import Question, Questions, TrialTask, trial_spec
 from mue_model.config import EngineConfig, ExitConfig, ModelConfig
 from mue_model.loading import build_engine, load_model
+from mue_model.metrics.entailment import LabelAccuracy
 from mue_model.model_folder import ModelFacts
 from mue_model.model_names import model_facts
+from pipeline.row_field import RowField
 
 FULL = "full depth"
 
@@ -62,7 +63,7 @@ def points_of(arguments: argparse.Namespace, facts: ModelFacts) -> dict[str, Exi
 
 
 def measure(
-    facts: ModelFacts, points: dict[str, ExitConfig], questions: list[Question], group_size: int
+    facts: ModelFacts, points: dict[str, ExitConfig], questions: list[Question], task: TrialTask, group_size: int
 ) -> dict[str, tuple[Trial, float]]:
     """Try every point twice, there and back again; returns the trial and the shorter time of each."""
     found: dict[str, tuple[Trial, float]] = {}
@@ -71,7 +72,7 @@ def measure(
         settings = EngineConfig(device="auto", group_size=group_size)
         engine = build_engine(facts, points[name], facts.generation, settings)
         engine.submit([question.row for question in questions[:group_size]]).result()
-        trial = run_trial(questions, engine, facts.config, references, by=level)
+        trial = run_trial(questions, engine, facts.config, references, task=task, by=level)
         engine.close()
         found[name] = (trial, min(trial.model_s, found[name][1]) if name in found else trial.model_s)
     return found
@@ -83,7 +84,7 @@ def quality_of(scores: TrialScores | None) -> float | None:
         return None
     if scores.captions:
         return scores.captions.exact_match
-    return scores.labels.accuracy if scores.labels else None
+    return scores.answers.accuracy if scores.answers else None
 
 
 def row_of(name: str, trial: Trial, seconds: float, full_s: float) -> dict[str, Any]:
@@ -168,15 +169,15 @@ def main() -> None:
     limits = {"caption": arguments.images, "entailment": arguments.entailment_images}
     document: dict[str, Any] = {"model": facts.digest, "images": limits, "group_size": arguments.group_size}
     for task in ["entailment"] if arguments.blind else arguments.tasks:
-        asked = Questions(arguments.shards, facts.processor, task, limit=limits[task], blind=arguments.blind)
+        asked = Questions(trial_spec(arguments.shards, task), facts, limit=limits[task], blind=arguments.blind)
         questions = list(asked)
-        measured = measure(facts, points, questions, arguments.group_size)
+        measured = measure(facts, points, questions, task, arguments.group_size)
         full, full_s = measured[FULL]
         document[task] = [row_of(name, trial, seconds, full_s) for name, (trial, seconds) in measured.items()]
         show(task, document[task])
-        if full.all.labels:
-            document["confusion"] = full.all.labels.confusion
-            print(f"confusion at full depth, by gold label: {json.dumps(full.all.labels.confusion)}")
+        if isinstance(full.all.answers, LabelAccuracy):
+            document["confusion"] = full.all.answers.confusion
+            print(f"confusion at full depth, by gold label: {json.dumps(full.all.answers.confusion)}")
         if task == "caption":
             steps = full.all.depths.counts["decoder_layers_run"]
             document["stem_and_head_share"] = fixed_share(facts, questions, full_s, steps, arguments.group_size)

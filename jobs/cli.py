@@ -16,7 +16,7 @@ from jobs import cli_config, cli_model
 from jobs.cli_corpus import corpus
 from jobs.cli_eval import eval_
 from jobs.cli_group import MueGroup
-from jobs.cli_options import Actors, ConfigFile, Exits, Inputs, Model, OutputOption, Overrides, overrides_of
+from jobs.cli_options import Actors, ConfigFile, Exits, Inputs, Model, OutputOption, Overrides, Task, overrides_of
 from jobs.cli_plan import plan
 from jobs.cli_read import export, failures, inspect, status
 from jobs.cli_repair import repair
@@ -67,7 +67,7 @@ def mue(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Caption image corpora with an early-exit vision-language model, with a ledger of the compute really spent.
+    """Caption image corpora, or ask about them, with an early-exit vision-language model and a ledger of its compute.
 
     A job reads tars, Parquet files or folders of images and leaves an output folder in which every input row appears
     exactly once. Data goes to stdout, logs and progress to stderr.
@@ -90,11 +90,12 @@ def run(
     output: OutputOption = None,
     config_file: ConfigFile = None,
     overrides: Overrides = None,
+    task: Task = None,
     model: Model = None,
     exits: Exits = None,
     actors: Actors = None,
 ) -> None:
-    """Caption every image of the shards.
+    """Caption every image of the shards, or answer what is asked about it.
 
     Text and compute of each row are committed exactly once. Without a job file it captions with the built-in model.
     The same command again resumes: what is committed is not computed anew, and a finished job ends at once. Broken
@@ -104,9 +105,11 @@ def run(
     Example:
       mue run 'shards/{00000..00003}.tar' --output out
       mue run -c job.yaml --set exits.image=0.9 --actors 2
+      mue run 'drawn/test/*.tar' --output out --task entailment \\
+        --set 'inputs.fields.hypothesis=json:ve[*].hypothesis' --set 'inputs.fields.label=json:ve[*].label'
     """
     terminal: Terminal = context.obj
-    settings = overrides_of(overrides, model=model, exits=exits, actors=actors)
+    settings = overrides_of(overrides, task=task, model=model, exits=exits, actors=actors)
     spec = load_spec(config_file, inputs=inputs or [], output=output, overrides=settings)
     from jobs.run import run_job
 

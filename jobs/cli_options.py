@@ -39,6 +39,7 @@ Overrides = Annotated[
         "'mue config init' explains every key.",
     ),
 ]
+Task = Annotated[str | None, typer.Option("--task", metavar="TASK", help=help_of("task"))]
 Model = Annotated[str | None, typer.Option("--model", metavar="MODEL", help=help_of("model"))]
 Exits = Annotated[str | None, typer.Option("--exits", metavar="EXITS", help=f"{help_of('exits')} YAML.")]
 Actors = Annotated[
@@ -47,10 +48,16 @@ Actors = Annotated[
 
 
 def overrides_of(
-    overrides: Sequence[str] | None, *, model: str | None = None, exits: str | None = None, actors: str | None = None
+    overrides: Sequence[str] | None,
+    *,
+    task: str | None = None,
+    model: str | None = None,
+    exits: str | None = None,
+    actors: str | None = None,
 ) -> list[str]:
     """Return all options as `a.b=value` settings; --set comes last, so it wins."""
-    found = [] if model is None else [f"model={json.dumps(model)}"]
+    named = {"task": task, "model": model}
+    found = [f"{name}={json.dumps(value)}" for name, value in named.items() if value is not None]
     if exits is not None:
         found.append(f"exits={exits}")
     if actors is not None:

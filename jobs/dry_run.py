@@ -57,9 +57,12 @@ def dry_run(
         # Refused now rather than after the sample.
         ledger.adopt_plan(job.plan)
     sample = take_sample(job, rows)
-    found = estimate_rows(job.plan, sample.bytes_per_row)
+    found = estimate_rows(job.plan, sample.bytes_per_image, sample.rows_per_image)
     speeds = Speeds(
-        read_ms=sample.read_ms, decode_ms=sample.decode_ms, rows_per_s=sample.rows_per_s, load_s=sample.load_s
+        read_ms=_of_a_row(sample.read_ms, sample),
+        decode_ms=_of_a_row(sample.decode_ms, sample),
+        rows_per_s=sample.rows_per_s,
+        load_s=sample.load_s,
     )
     time = estimate_time(
         found.rows,
@@ -80,12 +83,18 @@ def dry_run(
     )
 
 
+def _of_a_row(image_ms: float | None, sample: Sample) -> float | None:
+    return image_ms / sample.rows_per_image if image_ms is not None and sample.rows_per_image else None
+
+
 def _unknown(rows: RowEstimate, sample: Sample, price_per_hour: float | None) -> list[str]:
     found = []
     if rows.estimated_shards:
         found.append(
             f"rows of {rows.estimated_shards:,} shards, which only reading them tells: estimated from their sizes"
         )
+    if rows.rows_per_image != 1:
+        found.append(f"how many queries the other images have: the sampled ones have {rows.rows_per_image:.1f} each")
     if rows.by_source.get("side-car"):
         found.append("whether side-cars are right: the job itself counts by reading")
     if not sample.rows:

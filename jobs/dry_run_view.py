@@ -42,7 +42,7 @@ def dry_run_facts(found: DryRun) -> dict[str, Any]:
         "shards": len(job.plan.shards),
         "shards_by_kind": found.kinds,
         "bytes": sum(shard.size for shard in job.plan.shards),
-        "rows": {**asdict(found.rows), "exact": found.rows.exact},
+        "rows": {**asdict(found.rows), "rows": found.rows.rows, "images": found.rows.images, "exact": found.rows.exact},
         "model": {"name": job.facts.name, "digest": job.facts.digest, "caveat": planned_model(job.plan).caveat},
         "exits": job.exits.model_dump(mode="json"),
         "sample": [_row_facts(row) for row in sample.rows],
@@ -82,8 +82,10 @@ def _rows(found: DryRun) -> str:
     rows = found.rows
     parts = [f"{count:,} {_SAID.get(source, source)}" for source, count in rows.by_source.items()]
     if rows.estimated_shards:
-        how = f"about {rows.estimated_rows:,} estimated from {rows.estimated_shards:,} shards' sizes"
-        parts.append(how + (f" at {size(rows.bytes_per_row)} a row" if rows.bytes_per_row else ""))
+        how = f"about {rows.estimated_images:,} estimated from {rows.estimated_shards:,} shards' sizes"
+        parts.append(how + (f" at {size(rows.bytes_per_image)} an image" if rows.bytes_per_image else ""))
+    if rows.rows_per_image != 1:
+        parts.append(f"each with {rows.rows_per_image:.1f} queries, as sampled")
     return f"{'' if rows.exact else '~'}{rows.rows:,}: {', '.join(parts) or 'no shard has any'}"
 
 
@@ -143,7 +145,7 @@ def _how(stage: str, found: DryRun) -> str:
         where = f"{sample.threads} threads of this CPU" if sample.device == "cpu" else f"one {sample.device} an actor"
         return f"measured over {sample.measured_rows:,} copies of the sampled rows, on {where}"
     per_row = sample.read_ms if stage == "read" else sample.decode_ms
-    return f"from {per_row:.1f} ms a row, mean of {len(sample.rows)} rows out of at most {SHARDS} shards"
+    return f"from {per_row:.1f} ms an image, mean over {len(sample.rows)} rows out of at most {SHARDS} shards"
 
 
 def _row_facts(row: dict[str, Any]) -> dict[str, Any]:

@@ -17,13 +17,14 @@ import pyarrow.compute as pc
 from jobs.evaluation_rows import COLUMNS, Depths, Group, Tally
 from jobs.job_folder import PlannedModel, planned_model
 from jobs.references import References
-from jobs.row_field import RowField
 from mue_model.metrics.captions import CaptionScores
 from mue_model.metrics.health import HealthReport
 from mue_model.metrics.tokenisation import tokenise
 from pipeline.canonical_json import digest_of
 from pipeline.ledger import MANIFEST, Ledger
 from pipeline.receipts import LedgerError
+from pipeline.row_field import RowField
+from pipeline.shared_meta import with_meta_json
 
 _BATCH = 1024
 
@@ -75,15 +76,11 @@ def evaluate(
         ConfigError: No row could be scored, or `by` leads nowhere or to too many values.
         LedgerError: Rows are committed twice at the moment.
     """
-    if ledger.overlaps():
-        raise LedgerError(
-            f"{ledger.storage.url}: some rows are committed twice, which the end of the job puts right; "
-            "let it end, or resume it with the same 'mue run' command"
-        )
+    refuse_overlaps(ledger)
     repeated_keys, n_repeated = _repeated_keys(ledger)
     tally = Tally(open_references(repeated_keys), by, tokeniser)
-    for table in ledger.read_live(COLUMNS):
-        for batch in table.to_batches(max_chunksize=_BATCH):
+    for part in ledger.read_live(COLUMNS):
+        for batch in with_meta_json(part).to_batches(max_chunksize=_BATCH):
             for row in batch.to_pylist():
                 tally.add(row)
     scores, health = tally.results(ledger.storage.url)
@@ -106,6 +103,15 @@ def evaluate(
         by=by.text if by else None,
         groups=tally.groups(),
     )
+
+
+def refuse_overlaps(ledger: Ledger) -> None:
+    """Raise `LedgerError` while rows are committed twice: they would be scored twice."""
+    if ledger.overlaps():
+        raise LedgerError(
+            f"{ledger.storage.url}: some rows are committed twice, which the end of the job puts right; "
+            "let it end, or resume it with the same 'mue run' command"
+        )
 
 
 def _repeated_keys(ledger: Ledger) -> tuple[set[str], int]:

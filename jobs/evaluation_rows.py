@@ -10,17 +10,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobs.references import AmbiguousKey, References
-from jobs.row_field import RowField, described
+from jobs.row_texts import described
 from mue_model.config import ConfigError
 from mue_model.metrics.captions import CaptionScorer, CaptionScores
 from mue_model.metrics.health import Health, HealthReport
 from pipeline.records import RowStatus
+from pipeline.row_field import RowField
 
 NO_GROUP = "(none)"
 """Rows that have nothing at the field they are told apart by."""
 MAX_GROUPS = 1000
 _LAYERS = ["image_layers_run", "text_layers_run", "decoder_layers_run"]
-COLUMNS = ["uid", "key", "task", "status", "text", "finish_reason", *_LAYERS, "meta_json"]
+COLUMNS = ["uid", "query", "key", "task", "status", "text", "finish_reason", *_LAYERS, "meta_json"]
 """What `Tally.add` reads."""
 
 
@@ -98,7 +99,7 @@ class Tally:
             self.rows[row["status"]] += 1
             return
         if row["task"] != "caption":
-            raise ConfigError(f"row {row['uid']} is of task '{row['task']}'; 'mue eval' scores captions only so far")
+            raise ConfigError(f"row {row['uid']} is of task '{row['task']}'; only captions have references")
         members = json.loads(row["meta_json"] or "{}")
         self._example = self._example or members
         words = self._words(row["text"] or "")

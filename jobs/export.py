@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from mue_model.config import ConfigError
 from pipeline.ledger import Ledger
 from pipeline.records import RowStatus
+from pipeline.shared_meta import with_meta_json
 
 Format = Literal["jsonl", "txt"]
 RowsWanted = Literal["ok", "all"]
@@ -21,10 +22,11 @@ _TXT_COLUMNS = ["uid", "key", "text", "status"]
 def export_lines(ledger: Ledger, *, format: Format, status: RowsWanted = "ok") -> Iterator[str]:
     """Yield one line per row, newline included, in the order of the parts: join by uid or key, never by position.
 
-    `jsonl`: all columns of the row. `txt`: uid, key and text with tabs between; white space in a text becomes a
-    space, and a row without a text has an empty one.
+    `jsonl`: all columns of the row, with what came with its image. `txt`: uid, key and text with tabs between; white
+    space in a text becomes a space, and a row without a text has an empty one.
     """
-    for table in ledger.read_live(_TXT_COLUMNS if format == "txt" else None):
+    for part in ledger.read_live(_TXT_COLUMNS if format == "txt" else None):
+        table = part if format == "txt" else with_meta_json(part)
         rows = table if status == "all" else table.filter(pc.equal(table["status"], RowStatus.OK.value))
         for batch in rows.to_batches(max_chunksize=1024):
             for row in batch.to_pylist():

@@ -17,6 +17,7 @@ from pipeline.identity import RowId, parse_uid
 from pipeline.intervals import contains
 from pipeline.ledger import Ledger
 from pipeline.receipts import LedgerError, live
+from pipeline.shared_meta import with_meta_json
 
 
 class RowNotFound(LedgerError):
@@ -61,7 +62,7 @@ def _by_key(ledger: Ledger, name: str) -> list[dict[str, Any]]:
 
 
 def _matching(table: pa.Table, column: str, value: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = table.filter(pc.equal(table[column], value)).to_pylist()
+    rows: list[dict[str, Any]] = with_meta_json(table).filter(pc.equal(table[column], value)).to_pylist()
     return rows
 
 

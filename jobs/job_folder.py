@@ -37,10 +37,32 @@ class RowTotal:
 
 
 def row_total(plan: Plan, progress: Progress) -> RowTotal:
-    """Return the job's rows: counted where a shard's end was reached or planned, else estimated by bytes.
+    """Return the job's rows: images counted where a shard's end was reached or planned, else estimated by bytes.
 
-    A side-car's word counts as an estimate until the shard's end is reached.
+    A side-car's word counts as an estimate until the shard's end is reached. Where an image may have several queries,
+    those still to come are taken to have as many as those that are committed.
     """
+    images = _image_total(plan, progress)
+    if images.rows is None or not _asks_several(plan):
+        return images
+    if images.rows and not progress.images_committed:
+        return RowTotal(rows=None, estimated=True)
+    is_over = images.rows == progress.images_committed and not images.estimated
+    return RowTotal(rows=round(images.rows * progress.rows_per_image), estimated=not is_over)
+
+
+def planned_task(plan: Plan) -> str:
+    """Return what the job asks of each image."""
+    return str(plan.fingerprint_parts.get("task", "caption"))
+
+
+def _asks_several(plan: Plan) -> bool:
+    """Whether an image may have several rows."""
+    field = plan.fields.asked(planned_task(plan))
+    return field is not None and field.several
+
+
+def _image_total(plan: Plan, progress: Progress) -> RowTotal:
     counted = counted_bytes = uncounted_bytes = 0
     certain = True
     for shard in plan.shards:
@@ -57,7 +79,7 @@ def row_total(plan: Plan, progress: Progress) -> RowTotal:
     if not counted or not counted_bytes:
         return RowTotal(rows=None, estimated=True)
     estimate = counted + round(uncounted_bytes * counted / counted_bytes)
-    return RowTotal(rows=max(estimate, progress.rows_committed), estimated=True)
+    return RowTotal(rows=max(estimate, progress.images_committed), estimated=True)
 
 
 @dataclass(frozen=True, kw_only=True)

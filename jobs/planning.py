@@ -10,6 +10,7 @@ from mue_model.config import ExitConfig, GenerationConfig
 from mue_model.model_folder import ModelFacts
 from mue_model.model_names import model_facts
 from mue_model.processor import PROMPTS
+from mue_model.prompts import ENTAILMENT_ANSWERS, TEMPLATES
 from pipeline.fingerprint import fingerprint_of, fingerprint_parts
 from pipeline.plan import Plan, plan_shards
 from pipeline.row_totals import RowCount, count_rows
@@ -69,9 +70,14 @@ def prepare(
         model_config=facts.config,
         untrained=facts.untrained,
         task=spec.task,
-        prompt=PROMPTS[spec.task],
+        prompt=PROMPTS[spec.task] if spec.inputs.fields.asked(spec.task) is None else TEMPLATES[spec.task],
+        answers=ENTAILMENT_ANSWERS if spec.task == "entailment" else {},
         fields=spec.inputs.fields,
-        limits={"max_member_mib": spec.inputs.max_member_mib, "max_pixels": spec.inputs.max_pixels},
+        limits={
+            "max_member_mib": spec.inputs.max_member_mib,
+            "max_pixels": spec.inputs.max_pixels,
+            "max_queries": spec.inputs.max_queries,
+        },
         exits=exits,
         generation=generation,
         filters=spec.filters,

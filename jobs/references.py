@@ -13,9 +13,13 @@ from typing import Any, Protocol
 
 import fsspec
 
-from jobs.row_field import RowField, texts_of
+from jobs.gold import Gold
+from jobs.row_texts import texts_in, texts_of
 from mue_model.config import ConfigError
 from mue_model.config_errors import unknown_key
+from pipeline.identity import parse_uid
+from pipeline.plan import Plan
+from pipeline.row_field import RowField
 
 DEFAULT = "json:references;json:captions"
 """What `mue corpus` writes, then what COCO's captions are usually called."""
@@ -53,6 +57,14 @@ def open_references(text: str, repeated_keys: Collection[str]) -> References:
     return field_references(text)
 
 
+def planned_references(plan: Plan, repeated_keys: Collection[str]) -> References:
+    """Return the references where a job of captions says they are, else where they mostly are."""
+    label, asked = plan.fields.references, plan.fields.asked("caption")
+    if label is not None and asked is not None:
+        return AlignedReferences(Gold(RowField.parse(label, option="inputs.fields.references"), asked))
+    return open_references(label or DEFAULT, repeated_keys)
+
+
 def field_references(text: str) -> FieldReferences:
     """Return the references at fields of the row, as in `json:captions;txt`."""
     return FieldReferences([RowField.parse(part.strip(), option="--references") for part in text.split(";")])
@@ -81,6 +93,29 @@ class FieldReferences:
     def missing(self) -> str:
         """Return what was looked for."""
         return f"no row has a text or a list of texts at {' or '.join(repr(field.text) for field in self._fields)}"
+
+
+class AlignedReferences:
+    """References of an image that has a prompt of its own at each entry of a list: those at the same entry."""
+
+    def __init__(self, gold: Gold) -> None:
+        self.source = gold.label.text
+        self._gold = gold
+        self._rows = 0
+
+    def of(self, uid: str, key: str | None, members: dict[str, Any]) -> Sequence[str]:
+        """Return the texts that belong to the row's query."""
+        texts = texts_in(self._gold.of(members, parse_uid(uid).query))
+        self._rows += bool(texts)
+        return texts
+
+    def facts(self) -> dict[str, Any]:
+        """Return the source, and how many rows it was used for."""
+        return {"source": self.source, "rows_by_field": {self.source: self._rows}}
+
+    def missing(self) -> str:
+        """Return what was looked for."""
+        return f"no row has a text or a list of texts at '{self.source}' for its prompt"
 
 
 class FileReferences:

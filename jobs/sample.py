@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -25,9 +25,9 @@ SHARDS = 4
 """Shards that the sample is taken from, spread over the plan."""
 MEASURE_S = 4.0
 """About how long the model is measured."""
-MEASURE_ROWS = 512
-"""Most rows that it is measured on."""
-_FIRST_ROWS = 32
+MEASURE_IMAGES = 512
+"""Most images that it is measured on."""
+_FIRST_IMAGES = 32
 _TAR_OVERHEAD_BYTES = 1536
 """Headers and padding of a row's members, about: what a row takes in a tar beside its content."""
 
@@ -38,11 +38,13 @@ class Sample:
 
     rows: list[dict[str, Any]]
     """As they would be committed."""
+    rows_per_image: float
+    """More than 1 where an image has several queries."""
     read_ms: float | None
-    """Mean of a row; None where there is none. So are the next two."""
+    """Mean of an image; None where there is none. So are the next two."""
     decode_ms: float | None
-    bytes_per_row: float | None
-    """As the rows lie in a tar, about."""
+    bytes_per_image: float | None
+    """As images lie in a tar with what belongs to them, about."""
     rows_per_s: float | None
     """Answers of the model, its groups full; None where no row could be answered."""
     measured_rows: int
@@ -54,8 +56,8 @@ class Sample:
     """Of torch, on a CPU."""
 
 
-def take_sample(job: PreparedJob, rows: int) -> Sample:
-    """Read, decode and answer `rows` rows spread over the plan, then measure the model on copies of them.
+def take_sample(job: PreparedJob, images: int) -> Sample:
+    """Read, decode and answer `images` images spread over the plan, then measure the model on copies of them.
 
     A copy has an image of its own as far as the engine knows, so that nothing is shared that a job would not share.
     """
@@ -63,9 +65,8 @@ def take_sample(job: PreparedJob, rows: int) -> Sample:
     from pipeline.actor import ModelActor
 
     spec = job.spec
-    processor = replace(job.facts.processor, max_pixels=spec.inputs.max_pixels)
-    decode = DecodeRows.from_processor(processor, task=spec.task, min_side=spec.filters.min_side)
-    raw = list(_raw_tables(job, rows))
+    decode = DecodeRows.of_job(spec, job.facts, job.generation)
+    raw = list(_raw_tables(job, images))
     decoded = [decode(table) for table in raw]
     threads = spec.engine.threads or torch_threads(this_machine().cores, 1)
     began = time.perf_counter()
@@ -78,13 +79,15 @@ def take_sample(job: PreparedJob, rows: int) -> Sample:
         "plan",
     )
     load_s = time.perf_counter() - began
-    committed = [row for table in decoded for row in actor(table).to_pylist() if row["uid"] is not None]
-    rows_per_s, measured = _measured(actor, decoded)
+    committed = [row for table in decoded for row in actor.answer(table).to_pylist() if row["uid"] is not None]
+    rows_per_s, measured = _measured(actor.answer, decoded)
+    images = sum(table.num_rows for table in decoded)
     return Sample(
         rows=committed,
+        rows_per_image=len(committed) / images if images else 1.0,
         read_ms=_mean(raw, "read_ms"),
         decode_ms=_mean(decoded, "decode_ms"),
-        bytes_per_row=_bytes_per_row(raw),
+        bytes_per_image=_bytes_per_image(raw),
         rows_per_s=rows_per_s,
         measured_rows=measured,
         load_s=load_s,
@@ -124,22 +127,21 @@ def _raw_tables(job: PreparedJob, rows: int) -> Iterator[pa.Table]:
                 break
 
 
-def _measured(actor: Callable[[pa.Table], pa.Table], decoded: Sequence[pa.Table]) -> tuple[float | None, int]:
-    """Rows per second of the model over about `MEASURE_S`, at most `MEASURE_ROWS`; and how many rows that were."""
+def _measured(answer: Callable[[pa.Table], pa.Table], decoded: Sequence[pa.Table]) -> tuple[float | None, int]:
+    """Rows per second of the model over about `MEASURE_S`, at most `MEASURE_IMAGES`; and how many rows that were."""
     good = [table.filter(pc.equal(table["status"], RowStatus.OK)) for table in decoded]
     rows = pa.concat_tables(good) if good else None
     if rows is None or not rows.num_rows:
         return None, 0
     # What is compiled or allocated once is in the first call and not measured.
-    actor(_copies(rows, _FIRST_ROWS, "first"))
+    answer(_copies(rows, _FIRST_IMAGES, "first"))
     began = time.perf_counter()
-    actor(_copies(rows, _FIRST_ROWS, "second"))
-    about = _FIRST_ROWS / (time.perf_counter() - began)
-    measured = min(MEASURE_ROWS, max(_FIRST_ROWS, round(about * MEASURE_S)))
-    copies = _copies(rows, measured, "third")
+    answer(_copies(rows, _FIRST_IMAGES, "second"))
+    about = _FIRST_IMAGES / (time.perf_counter() - began)
+    copies = _copies(rows, min(MEASURE_IMAGES, max(_FIRST_IMAGES, round(about * MEASURE_S))), "third")
     began = time.perf_counter()
-    actor(copies)
-    return measured / (time.perf_counter() - began), measured
+    answered = answer(copies).num_rows
+    return answered / (time.perf_counter() - began), answered
 
 
 def _copies(rows: pa.Table, count: int, name: str) -> pa.Table:
@@ -155,7 +157,7 @@ def _mean(tables: Sequence[pa.Table], column: str) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _bytes_per_row(tables: Sequence[pa.Table]) -> float | None:
+def _bytes_per_image(tables: Sequence[pa.Table]) -> float | None:
     sizes = [
         len(image.as_buffer()) + len(meta.as_py() or "") + _TAR_OVERHEAD_BYTES
         for table in tables

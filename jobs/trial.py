@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from jobs.answer_scores import AnswerScorer, AnswerScores
 from jobs.evaluation_rows import Depths, group_name, group_order
 from jobs.references import References
-from jobs.row_field import RowField
 from jobs.trial_questions import Question
 from mue_model import costs
 from mue_model.config import ConfigError, ModelConfig
 from mue_model.engine.engine import Engine
 from mue_model.metrics.captions import CaptionScorer, CaptionScores
-from mue_model.metrics.entailment import LabelAccuracy, label_accuracy
 from mue_model.metrics.tokenisation import tokenise
 from mue_model.rows import RowResult
+from pipeline.row_field import RowField
 
 CHUNK = 1024
 """Questions in memory at a time: far more than any batch, so that batches are full."""
@@ -32,8 +32,8 @@ class TrialScores:
 
     rows: int
     captions: CaptionScores | None
-    """None for entailment."""
-    labels: LabelAccuracy | None
+    """None for tasks whose answers are right or wrong."""
+    answers: AnswerScores | None
     """None for captions."""
     depths: Depths
     flops_executed: int
@@ -53,7 +53,7 @@ class Trial:
     groups: dict[str, TrialScores]
     """By the value of the field that rows are told apart by."""
     failed: int
-    """Questions that the model gave no answer to: wrong in entailment, in no other score."""
+    """Questions that the model gave no answer to: wrong in entailment and VQA, in no score of captions."""
     without_references: int
     model_s: float
     """Seconds that the engine worked."""
@@ -67,6 +67,7 @@ def run_trial(
     config: ModelConfig,
     references: References,
     *,
+    task: str,
     by: RowField | None = None,
     keep: int = 0,
     progress: Callable[[int], None] = lambda _: None,
@@ -78,6 +79,7 @@ def run_trial(
         engine: Answers them; nobody else may use it meanwhile, or the time is not its own.
         config: Of the engine's model.
         references: Of captions.
+        task: Of all questions.
         by: Rows are also told apart by the value they have there.
         keep: Answers to return.
         progress: Is told the questions answered so far.
@@ -85,7 +87,7 @@ def run_trial(
     Raises:
         ConfigError: There is no question, or no caption has references.
     """
-    tally, seconds = _Tally(config, references, by), 0.0
+    tally, seconds = _Tally(config, references, by, task), 0.0
     answers: list[tuple[Question, RowResult]] = []
     for chunk in _chunks(questions):
         began = time.perf_counter()
@@ -115,10 +117,10 @@ class _Sums:
 class _Tally:
     """Takes answers one by one."""
 
-    def __init__(self, config: ModelConfig, references: References, by: RowField | None) -> None:
+    def __init__(self, config: ModelConfig, references: References, by: RowField | None, task: str) -> None:
         self._config, self._references, self._by = config, references, by
         self._captions = CaptionScorer()
-        self._labels: dict[str, list[tuple[str, str | None]]] = {}
+        self._answers = AnswerScorer(task)
         self._sums: dict[str, _Sums] = {}
         self.rows = self._failed = self._without_references = 0
 
@@ -126,8 +128,8 @@ class _Tally:
         """Count one answer."""
         self.rows += 1
         group = group_name(self._by, question.members) if self._by else ""
-        if question.label is not None:
-            self._labels.setdefault(group, []).append((question.label, result.label))
+        if question.gold is not None:
+            self._answers.add(question.gold, label=result.label, text=result.text, group=group)
         if result.trace is None:
             self._failed += 1
             return
@@ -137,7 +139,7 @@ class _Tally:
         sums.depths.add({f"{stream}_layers_run": run for stream, run in layers.items()})
         sums.executed += flops.executed
         sums.full += flops.full_same_length
-        if question.label is None:
+        if question.gold is None:
             texts = self._references.of(question.row.uid, question.key, question.members)
             self._without_references += not texts
             if texts:
@@ -147,10 +149,11 @@ class _Tally:
     def trial(self, seconds: float, answers: list[tuple[Question, RowResult]]) -> Trial:
         """Return all scores; raise `ConfigError` saying why there are none."""
         if not self.rows:
-            raise ConfigError("no question to ask: the shards hold no image that can be read, or none with hypotheses")
+            raise ConfigError("no question to ask: the shards hold no image that can be read, or nothing to ask of it")
         if not self._sums:
             raise ConfigError(f"the model gave no answer to any of {self.rows:,} questions")
-        if not self._labels and not len(self._captions):
+        scored = self._answers.scores()
+        if scored is None and not len(self._captions):
             raise ConfigError(f"no references found in {self.rows:,} rows: {self._references.missing()}")
         captions = self._captions.scores_by_group() if len(self._captions) else {}
         whole = _Sums(Depths())
@@ -158,10 +161,10 @@ class _Tally:
             whole.depths.merge(sums.depths)
             whole.executed += sums.executed
             whole.full += sums.full
-        pairs = [pair for own in self._labels.values() for pair in own]
-        everything = _scores(whole, self._captions.scores() if len(self._captions) else None, pairs)
+        everything = _scores(whole, self._captions.scores() if len(self._captions) else None, scored)
+        by_group = self._answers.scores_by_group()
         groups = {
-            group: _scores(sums, captions.get(group), self._labels.get(group, []))
+            group: _scores(sums, captions.get(group), by_group.get(group))
             for group, sums in sorted(self._sums.items(), key=lambda item: group_order(item[0]))
         }
         return Trial(
@@ -174,11 +177,11 @@ class _Tally:
         )
 
 
-def _scores(sums: _Sums, captions: CaptionScores | None, pairs: list[tuple[str, str | None]]) -> TrialScores:
+def _scores(sums: _Sums, captions: CaptionScores | None, answers: AnswerScores | None) -> TrialScores:
     return TrialScores(
         rows=sums.depths.rows,
         captions=captions,
-        labels=label_accuracy(pairs) if pairs else None,
+        answers=answers,
         depths=sums.depths,
         flops_executed=sums.executed,
         flops_full_same_length=sums.full,

@@ -1,4 +1,4 @@
-"""Labelled shards as questions for a model: an image with its captions, or with each of its hypotheses.
+"""Labelled shards as questions for a model: an image, or each of the hypotheses or questions that came with it.
 
 Shards are read by the same strict reader and decoded by the same code as in a job, so a row means the same here.
 """
@@ -7,25 +7,44 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 
+from jobs.answer_scores import expected, usable
+from jobs.gold import Gold
+from jobs.spec import load_spec
 from mue_model.config import ConfigError
-from mue_model.entailment import entailment_candidates, entailment_prompt_ids, hypotheses_of
-from mue_model.processor import Processor
+from mue_model.model_folder import ModelFacts
 from mue_model.rows import RowInput
+from pipeline.fan_out import query_rows
 from pipeline.plan import plan_shards
 from pipeline.preprocess import DecodeRows
 from pipeline.records import RowStatus
+from pipeline.row_field import RowField
 from pipeline.shard_rows import iter_tables
 from pipeline.shard_urls import expand_urls
-from pipeline.spec import FieldsConfig
+from pipeline.spec import JobSpec
 
-TrialTask = Literal["caption", "entailment"]
-_MAX_MEMBER_BYTES = 256 << 20
+TrialTask = Literal["caption", "entailment", "vqa"]
+_CORPUS_FIELDS = {
+    "caption": (),
+    "entailment": ("inputs.fields.hypothesis=json:ve[*].hypothesis", "inputs.fields.label=json:ve[*].label"),
+    "vqa": ("inputs.fields.question=json:vqa[*].question", "inputs.fields.label=json:vqa[*].answers"),
+}
+"""Where the shards of `mue corpus` have what."""
+
+
+def trial_spec(urls: Sequence[str], task: TrialTask, overrides: Sequence[str] = ()) -> JobSpec:
+    """Return the job that a trial stands for; what `overrides` leave open is as in the shards of `mue corpus`.
+
+    Raises:
+        ConfigError: On anything wrong in `overrides`.
+    """
+    return load_spec(None, inputs=urls, output=".", overrides=[f"task={task}", *_CORPUS_FIELDS[task], *overrides])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,83 +55,81 @@ class Question:
     key: str
     members: dict[str, Any]
     """What came with the image."""
-    label: str | None
-    """The right label of a hypothesis; None for captions, whose references are among `members`."""
+    gold: list[Any] | None
+    """The right label or answers; None for captions, whose references are among `members`."""
 
 
 class Questions:
-    """Reads the questions of one task out of shards, as often as it is iterated."""
+    """Reads the questions of a job out of shards, as often as it is iterated."""
 
-    def __init__(
-        self, urls: Sequence[str], processor: Processor, task: TrialTask, *, limit: int | None, blind: bool = False
-    ) -> None:
+    def __init__(self, spec: JobSpec, facts: ModelFacts, *, limit: int | None = None, blind: bool = False) -> None:
         """Find the shards.
 
         Args:
-            urls: As for `mue run`.
-            processor: Of the model that is asked.
-            task: One question for each image, or one for each of its hypotheses (`ve` in the JSON member).
+            spec: Says which shards, which task and where in a row its texts and labels are.
+            facts: Of the model that is asked.
             limit: Images that are read, the first ones; None for all.
             blind: Show a grey picture instead of the image: what can be answered from the text alone?
 
         Raises:
             PlanError: A shard is missing or given twice.
+            ConfigError: `spec` does not say where labels are.
         """
-        self._shards = plan_shards(expand_urls(list(urls)))
-        self._decode = DecodeRows.from_processor(processor)
-        self._tokenizer, self._size = processor.tokenizer, processor.image_size
-        self._task, self._limit, self._blind = task, limit, blind
+        self._inputs, self.task = spec.inputs, spec.task
+        self._shards = plan_shards(expand_urls(spec.inputs.urls))
+        self._decode = DecodeRows.of_job(spec, facts, spec.generation.resolved(facts.generation))
+        self._limit, self._blind = limit, blind
+        label, asked = spec.inputs.fields.label, spec.inputs.fields.asked(spec.task)
+        if spec.task != "caption" and label is None:
+            raise ConfigError(f"task '{spec.task}' is scored by labels; set inputs.fields.label")
+        self._gold = Gold(RowField.parse(label), asked) if label is not None and spec.task != "caption" else None
         self.skipped = 0
         """Images that could not be read, so far; they are in no score."""
+        self.unasked = 0
+        """Queries that could not be asked, so far, of images that could be read; they are in no score."""
+        self._first_problem = ""
 
     def __iter__(self) -> Iterator[Question]:
-        """Yield the questions in order; raise `ConfigError` where a hypothesis is none."""
-        self.skipped = 0
-        for row, pixels in islice(self._images(), self._limit):
-            if row["status"] != RowStatus.OK:
-                self.skipped += 1
-                continue
-            members = json.loads(row["meta_json"] or "{}")
-            shown = np.full_like(pixels, 128) if self._blind else pixels
-            yield from self._about(row, members, shown)
+        """Yield the questions in order; raise `ConfigError` where a label is none, or where there is no question."""
+        self.skipped = self.unasked = asked = 0
+        for image in islice(self._images(), self._limit):
+            for question in self._about(image):
+                asked += 1
+                yield question
+        if self.unasked and not asked:
+            raise ConfigError(f"none of {self.unasked:,} queries can be asked; the first: {self._first_problem}")
 
-    def _images(self) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
-        suffixes = FieldsConfig().image_suffixes
+    def _images(self) -> Iterator[pa.Table]:
         for shard in self._shards:
             tables = iter_tables(
                 shard.url,
                 shard.shard_id,
-                suffixes=suffixes,
-                max_member_bytes=_MAX_MEMBER_BYTES,
+                suffixes=self._inputs.fields.image_suffixes,
+                max_member_bytes=self._inputs.max_member_mib << 20,
+                column=self._inputs.fields.image_column,
                 files=shard.files,
             )
             for table in map(self._decode, tables):
-                small = table.select(["uid", "key", "status", "meta_json"]).to_pylist()
-                for row, pixels in zip(small, table["pixels"], strict=True):
-                    if row["uid"] is not None:
-                        flat = np.frombuffer(pixels.as_buffer(), np.uint8)
-                        yield row, flat.reshape(self._size, self._size, 3)
+                places = (place for place, uid in enumerate(table["uid"].to_pylist()) if uid is not None)
+                yield from (table.slice(place, 1) for place in places)
 
-    def _about(self, row: dict[str, Any], members: dict[str, Any], pixels: np.ndarray) -> Iterator[Question]:
-        if self._task == "caption":
-            asked = RowInput(uid=row["uid"], pixels=pixels, prompt_ids=self._decode.prompt_ids)
-            yield Question(row=asked, key=row["key"], members=members, label=None)
+    def _about(self, image: pa.Table) -> Iterator[Question]:
+        if image["status"][0].as_py() != RowStatus.OK:
+            self.skipped += 1
             return
-        for number, (hypothesis, label) in enumerate(_hypotheses(row["uid"], members)):
-            asked = RowInput(
-                uid=f"{row['uid'].rpartition('/')[0]}/{number}",
-                pixels=pixels,
-                prompt_ids=entailment_prompt_ids(self._tokenizer, hypothesis),
-                task=self._task,
-                candidates=entailment_candidates(self._tokenizer),
-                image_key=row["uid"],
-            )
-            yield Question(row=asked, key=row["key"], members=members, label=label)
-
-
-def _hypotheses(uid: str, members: dict[str, Any]) -> list[tuple[str, str]]:
-    facts = members.get("json")
-    try:
-        return list(hypotheses_of(facts.get("ve", []) if isinstance(facts, dict) else []))
-    except ValueError as error:
-        raise ConfigError(f"row {uid}: {error}") from error
+        key, members = image["key"][0].as_py(), json.loads(image["meta_json"][0].as_py() or "{}")
+        for query in query_rows(image, self._decode.image_size):
+            if query.asked is None:
+                self.unasked += 1
+                self._first_problem = self._first_problem or f"{query.columns['uid']}: {query.columns['error_message']}"
+                continue
+            gold = None
+            if self._gold is not None:
+                gold = self._gold.of(members, query.columns["query"])
+                if not usable(self.task, gold):
+                    raise ConfigError(
+                        f"row {query.columns['uid']}: {gold or 'nothing'} at {self._gold.label.text}; "
+                        f"expected {expected(self.task)}"
+                    )
+            row = replace(query.asked, pixels=np.full_like(query.asked.pixels, 128)) if self._blind else query.asked
+            yield Question(row=row, key=key, members=members, gold=gold)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from rich.console import Group as Stack
 from rich.table import Table
 from rich.text import Text
 
+from jobs.answer_view import answer_facts, answer_lines, confusion_table
 from jobs.evaluation_view import depth_facts, number, percent, score_facts
 from jobs.terminal import pairs_table, printable
 from jobs.trial import Trial, TrialScores
 from mue_model.config import ExitConfig
 from mue_model.metrics.entailment import LabelAccuracy
+from mue_model.metrics.vqa import VqaScores
 from mue_model.model_folder import ModelFacts
 
 SCHEMA_VERSION = 1
@@ -54,8 +55,8 @@ def trial_view(trial: Trial, facts: ModelFacts, *, by: str | None, blind: bool) 
     parts: list[Any] = [pairs_table(lines)]
     if trial.groups:
         parts += [Text(), _group_table(trial, str(by))]
-    if scores.labels:
-        parts += [Text(), _confusion(scores.labels)]
+    if isinstance(scores.answers, LabelAccuracy):
+        parts += [Text(), confusion_table(scores.answers)]
     return Stack(*parts)
 
 
@@ -69,10 +70,7 @@ def _quality(scores: TrialScores) -> list[tuple[str, str]]:
             ("BLEU-1..4", "  ".join(f"{value:.4f}" for value in captions.bleu)),
             ("ROUGE-L", f"{captions.rouge_l:.4f}"),
         ]
-    if scores.labels:
-        majority = percent(scores.labels.majority_share)
-        lines.append(("accuracy", f"{percent(scores.labels.accuracy)}; always the commonest label: {majority}"))
-    return lines
+    return lines + (answer_lines(scores.answers) if scores.answers else [])
 
 
 def _group_table(trial: Trial, by: str) -> Table:
@@ -85,23 +83,11 @@ def _group_table(trial: Trial, by: str) -> Table:
         cells = ["-"] * len(quality)
         if scores.captions:
             cells = [percent(scores.captions.exact_match), f"{scores.captions.cider_d:.3f}"]
-        elif scores.labels:
-            cells = [percent(scores.labels.accuracy)]
+        elif scores.answers:
+            cells = [percent(scores.answers.accuracy)]
         layers = [number(mean) for mean in depth_facts(scores.depths).values()]
         share = percent(scores.executed_share)
         table.add_row(Text(printable(name)), f"{scores.rows:,}", *cells, *layers, share)
-    return table
-
-
-def _confusion(found: LabelAccuracy) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("is, answered")
-    for label in (*found.labels, "right"):
-        table.add_column(label, justify="right")
-    for label in found.labels:
-        recall = found.recall[label]
-        counts = [f"{found.confusion[label][answered]:,}" for answered in found.labels]
-        table.add_row(label, *counts, "-" if recall is None else percent(recall))
     return table
 
 
@@ -109,7 +95,8 @@ def _facts(scores: TrialScores) -> dict[str, Any]:
     return {
         "rows": scores.rows,
         "captions": score_facts(scores.captions) if scores.captions else None,
-        "labels": asdict(scores.labels) if scores.labels else None,
+        "labels": answer_facts(scores.answers) if isinstance(scores.answers, LabelAccuracy) else None,
+        "vqa": answer_facts(scores.answers) if isinstance(scores.answers, VqaScores) else None,
         "mean_layers": depth_facts(scores.depths),
         "flops_executed": scores.flops_executed,
         "flops_full_same_length": scores.flops_full_same_length,

@@ -111,11 +111,6 @@ def _branching(answers: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
     return [prefix for prefix in prefixes if len(allowed_tokens(answers, prefix)) > 1]
 
 
-def target_length(prompt_ids: Sequence[int], candidates: Sequence[Candidate]) -> int:
-    """Return the decoder positions that the longest candidate needs: prompt without eos, answer without eos."""
-    return len(prompt_ids) - 1 + max(len(candidate.ids) for candidate in candidates) - 1
-
-
 def candidate_scores(logits: Tensor, candidates: Sequence[Candidate]) -> tuple[float, ...]:
     """Return the score of each candidate; `logits` [branches, V] in the order of `TargetShape.branches`."""
     answers = tuple(candidate.ids for candidate in candidates)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,6 +20,11 @@ class Candidate:
     label: str
     ids: tuple[int, ...]
     """Token ids of the answer, without bos, with eos."""
+
+
+def target_length(prompt_ids: Sequence[int], candidates: Sequence[Candidate]) -> int:
+    """Return the decoder positions that the longest candidate needs: prompt without eos, answer without eos."""
+    return len(prompt_ids) - 1 + max(len(candidate.ids) for candidate in candidates) - 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset, TaskPoolStrategy
@@ -13,6 +13,7 @@ from ray.exceptions import RayError
 from mue_model.config import ExitConfig, GenerationConfig
 from mue_model.model_folder import ModelFacts
 from pipeline.actor import ModelActor
+from pipeline.blocks import TARGET_BLOCK_BYTES
 from pipeline.errors import PipelineError
 from pipeline.preprocess import DecodeRows
 from pipeline.shard_read import ShardRead
@@ -25,7 +26,6 @@ DECODE_CPUS = 0.5
 WRITE_CPUS = 0.25
 """Scheduling tokens. Each differs from its neighbour's, or Ray fuses the stages on one kind of machine only."""
 
-TARGET_BLOCK_BYTES = 16 << 20
 WAITING_CALLS = 4
 """Calls that lie ready at an actor beside those that run: enough to hide the way there, few for they hold pixels."""
 NO_PROGRESS_TIMEOUT_S = 600
@@ -79,8 +79,7 @@ def build(
 ) -> Dataset:
     """Return the segment's rows as a lazy Dataset of `COMMIT_SCHEMA` tables."""
     _set_context()
-    processor = replace(facts.processor, max_pixels=spec.inputs.max_pixels)
-    decode = DecodeRows.from_processor(processor, task=spec.task, min_side=spec.filters.min_side)
+    decode = DecodeRows.of_job(spec, facts, generation)
     rows = ray.data.read_datasource(
         ShardSource(segment.reads, spec.inputs), override_num_blocks=len(segment.reads), num_cpus=READ_CPUS
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -32,8 +33,10 @@ def split_commit_table(table: pa.Table, *, fingerprint: str) -> CommitTable:
     if not pc.all(pc.equal(control, pc.is_valid(table["shard_total"])), min_count=0).as_py():
         raise LedgerError("a row has both a uid and a shard total, or neither; a control row has only the total")
     ends = table.filter(control).select(["shard_id", "shard_total", "shard_state", "shard_code", "shard_message"])
-    rows = table.filter(pc.invert(control)).select(ROW_SCHEMA.names).sort_by(_ORDER)
+    told = table.filter(pc.invert(control)).sort_by(_ORDER)
+    rows = told.select(ROW_SCHEMA.names)
     _check_rows(rows)
+    _check_images(told)
     totals: dict[str, int] = {}
     shards: dict[str, ShardOutcome] = {}
     for end in ends.to_pylist():
@@ -103,3 +106,24 @@ def _check_rows(rows: pa.Table) -> None:
         counts = pc.value_counts(rows["uid"].combine_chunks())
         twice = [entry["values"].as_py() for entry in counts if entry["counts"].as_py() > 1]
         raise LedgerError(f"uid {twice[0]} occurs twice in one table; each row may be committed once")
+
+
+def _check_images(rows: pa.Table) -> None:
+    """Every image whole: its queries 0 to n - 1, and n is what it is said to have."""
+    if not len(rows):
+        return
+    shard_id, number = (rows[name].combine_chunks() for name in ("shard_id", "row_in_shard"))
+    differs = pc.or_(pc.not_equal(shard_id[1:], shard_id[:-1]), pc.not_equal(number[1:], number[:-1]))
+    starts = np.flatnonzero([True, *differs.to_pylist()])
+    counts = np.diff([*starts, len(rows)])
+    there = np.repeat(counts, counts)
+    numbered = np.arange(len(rows)) - np.repeat(starts, counts)
+    stated = pc.fill_null(rows["image_queries"], -1).to_numpy()
+    wrong = np.flatnonzero((rows["query"].to_numpy() != numbered) | ((stated >= 0) & (stated != there)))
+    if len(wrong):
+        where = rows.slice(int(wrong[0]), 1).to_pylist()[0]
+        of = f" of {where['image_queries']}" if where["image_queries"] is not None else ""
+        raise LedgerError(
+            f"image {where['shard_id']}/{where['row_in_shard']} is not whole: there is not every query{of} in the "
+            "table; all queries of an image are committed together"
+        )

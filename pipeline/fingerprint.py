@@ -14,6 +14,8 @@ from pipeline.plan import PlannedShard
 from pipeline.records import RESULTS_VERSION, ROW_SCHEMA_VERSION
 
 _ABSENT = "(absent)"
+_SCORING = {"references", "label"}
+"""Fields that are only looked at when answers are scored."""
 
 
 def fingerprint_parts(
@@ -24,6 +26,7 @@ def fingerprint_parts(
     untrained: bool,
     task: str,
     prompt: str,
+    answers: Mapping[str, str],
     fields: Config,
     limits: Mapping[str, int],
     exits: Config,
@@ -32,7 +35,24 @@ def fingerprint_parts(
     image_size: int,
     dtype: str,
 ) -> dict[str, Any]:
-    """Return everything that may change a result, as plain JSON values."""
+    """Return everything that may change a result, as plain JSON values.
+
+    Args:
+        shards: Those of the plan.
+        model_digest: Of weights and configuration.
+        model_config: The model's settings.
+        untrained: Whether its texts mean nothing.
+        task: What is asked.
+        prompt: Its wording; `{text}` stands for a row's own text.
+        answers: Wording of the answers to choose from, by label.
+        fields: Where a row has what; what only scores rows is left out.
+        limits: Rows beyond them fail.
+        exits: When rows settle.
+        generation: How text is decoded.
+        filters: Rows that are not asked about.
+        image_size: Side in pixels.
+        dtype: Of the computation.
+    """
     shards = list(shards)
     identities = [[shard.shard_id, shard.url, shard.size, shard.etag] for shard in shards]
     return {
@@ -44,7 +64,8 @@ def fingerprint_parts(
         "model": {"digest": model_digest, "config": model_config.model_dump(mode="json"), "untrained": untrained},
         "task": task,
         "prompt": prompt,
-        "fields": fields.model_dump(mode="json"),
+        "answers": dict(answers),
+        "fields": fields.model_dump(mode="json", exclude=_SCORING),
         "limits": dict(limits),
         "exits": exits.model_dump(mode="json"),
         "generation": generation.model_dump(mode="json"),

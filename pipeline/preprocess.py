@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 
+from mue_model.config import GenerationConfig
+from mue_model.model_folder import ModelFacts
 from mue_model.processor import PROMPTS, ImageError, Processor, decode_image, resize_pixels
 from pipeline.records import ErrorCode, ErrorStage, RowStatus, decoded_schema
+from pipeline.row_queries import OnePrompt, OwnTexts
+from pipeline.spec import JobSpec
 
 _ERROR_COLUMNS = ("status", "error_stage", "error_code", "error_message")
 _IMAGE_COLUMNS = ("image_sha256", "width", "height", "decode_ms")
-_ASKED_COLUMNS = ("task", "prompt", "prompt_ids")
+_ASKED_COLUMNS = ("task", "queries")
+_BYTES_PER_TOKEN = 16
+"""Of a text and the layers run for it, generously."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +34,8 @@ class DecodeRows:
     image_size: int
     """Side S in pixels of every image that comes out."""
     task: str
-    prompt: str
-    prompt_ids: tuple[int, ...]
-    """Ids of `prompt` with bos and eos; the same for every row."""
+    queries: OnePrompt | OwnTexts
+    """What is asked about each image."""
     max_pixels: int
     """Most pixels an image's header may announce."""
     min_side: int = 0
@@ -38,14 +43,36 @@ class DecodeRows:
 
     @classmethod
     def from_processor(cls, processor: Processor, *, task: str = "caption", min_side: int = 0) -> Self:
-        """Return the settings that give each row what `processor` gives for its image and `task`."""
+        """Return the settings that give each image what `processor` gives for it, and the constant prompt of `task`."""
         return cls(
             image_size=processor.image_size,
             task=task,
-            prompt=PROMPTS[task],
-            prompt_ids=processor.prompt_ids(task),
+            queries=OnePrompt(prompt=PROMPTS[task], prompt_ids=processor.prompt_ids(task)),
             max_pixels=processor.max_pixels,
             min_side=min_side,
+        )
+
+    @classmethod
+    def of_job(cls, spec: JobSpec, facts: ModelFacts, generation: GenerationConfig) -> Self:
+        """Return the settings of a job whose model has these facts."""
+        processor = replace(facts.processor, max_pixels=spec.inputs.max_pixels)
+        field = spec.inputs.fields.asked(spec.task)
+        if field is None:
+            return cls.from_processor(processor, task=spec.task, min_side=spec.filters.min_side)
+        queries = OwnTexts(
+            task=spec.task,
+            field=field,
+            model=facts.name,
+            digest=facts.digest,
+            max_queries=spec.inputs.max_queries,
+            answer_bytes=_BYTES_PER_TOKEN * generation.max_tokens,
+        )
+        return cls(
+            image_size=processor.image_size,
+            task=spec.task,
+            queries=queries,
+            max_pixels=processor.max_pixels,
+            min_side=spec.filters.min_side,
         )
 
     def __call__(self, table: pa.Table) -> pa.Table:
@@ -77,7 +104,8 @@ def decode_table(table: pa.Table, settings: DecodeRows) -> pa.Table:
 
 def _raw_rows(table: pa.Table) -> list[dict[str, Any]]:
     """Return the small columns that decide what happens to a row."""
-    rows: list[dict[str, Any]] = table.select(["shard_total", *_ERROR_COLUMNS]).to_pylist()
+    names = ["key", "shard_uri", "meta_json", "shard_total", *_ERROR_COLUMNS]
+    rows: list[dict[str, Any]] = table.select(names).to_pylist()
     return rows
 
 
@@ -85,7 +113,7 @@ def _decode_row(row: dict[str, Any], image: bytes | None, out: np.ndarray, setti
     """Return the values of the columns that decoding fills, and write the pixels of a good row to `out` [S, S, 3]."""
     if row["shard_total"] is not None:
         return row
-    asked = {"task": settings.task, "prompt": settings.prompt, "prompt_ids": settings.prompt_ids}
+    asked = {"task": settings.task, "queries": settings.queries.of(row)}
     if image is not None:
         asked["image_sha256"] = hashlib.sha256(image).hexdigest()
     if row["status"] in (RowStatus.FAILED, RowStatus.FILTERED):

@@ -46,11 +46,18 @@ class Progress:
     """By shard_id; shards of which nothing is known yet are absent."""
     rows_failed: int = 0
     """Committed rows with status `failed`; before `repair`, one that two parts hold counts twice."""
+    rows_per_image: float = 1.0
+    """Queries that an image of the live parts has on average; 1 where there are none."""
+
+    @property
+    def images_committed(self) -> int:
+        """Input images committed, with all their queries; one counts once even where two parts hold it."""
+        return sum(length(shard.done) for shard in self.shards.values())
 
     @property
     def rows_committed(self) -> int:
-        """Input rows committed; a row counts once even where two parts hold it."""
-        return sum(length(shard.done) for shard in self.shards.values())
+        """Rows committed, one for each query of an image; exact where no two parts hold the same image."""
+        return round(self.images_committed * self.rows_per_image)
 
     def of(self, shard_id: str) -> ShardProgress:
         """Return one shard's progress."""
@@ -93,7 +100,13 @@ def progress_of(receipts: Sequence[Receipt]) -> Progress:
     for shard_id in sorted(ranges.keys() | ends.keys()):
         total, outcome = _settle(shard_id, ends.get(shard_id, []))
         shards[shard_id] = ShardProgress(merge(ranges.get(shard_id, [])), total, outcome)
-    return Progress(shards, sum(receipt.part.failed for receipt in live(receipts) if receipt.part))
+    parts = [(receipt.part, sum(map(length, receipt.ranges.values()))) for receipt in live(receipts) if receipt.part]
+    images = sum(held for _, held in parts)
+    return Progress(
+        shards,
+        rows_failed=sum(part.failed for part, _ in parts),
+        rows_per_image=max(1.0, sum(part.rows for part, _ in parts) / images) if images else 1.0,
+    )
 
 
 def _settle(shard_id: str, receipts: list[Receipt]) -> tuple[int | None, ShardOutcome | None]:

@@ -1,8 +1,9 @@
 """The tables that flow through the pipeline, each one fixed Arrow schema, and the words in their columns.
 
 `RAW_SCHEMA` (shard reader -> decode) -> `DECODED_SCHEMA` (decode -> actor) -> `COMMIT_SCHEMA` (actor -> sink)
--> `ROW_SCHEMA` (data files). Each of the first three also carries one control row per shard, its last, with
-the shard's total: `shard_total` is null on every other row.
+-> `ROW_SCHEMA` (data files). Up to the actor a row is an image with all that is asked about it; from there on it is one
+query. Each of the first three also carries one control row per shard, its last, with the shard's total: `shard_total`
+is null on every other row.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from enum import StrEnum
 import pyarrow as pa
 
 ROW_SCHEMA_VERSION = 2
-DECODED_SCHEMA_VERSION = 1
+DECODED_SCHEMA_VERSION = 2
 RESULTS_VERSION = 1
 """Bumped whenever the same input and settings may give another text or other layers."""
 
@@ -135,14 +136,30 @@ RAW_SCHEMA = pa.schema(
 )
 
 
+_CANDIDATE = pa.struct([pa.field("label", pa.string()), pa.field("ids", pa.list_(pa.int32()))])
+QUERY = pa.struct(
+    [
+        pa.field("query", pa.int32()),
+        pa.field("prompt", pa.string()),
+        pa.field("prompt_ids", pa.list_(pa.int32())),
+        pa.field("candidates", pa.list_(_CANDIDATE)),
+        *_ERROR,
+    ]
+)
+"""One query about an image, with a status and an error of its own. Without candidates text is generated."""
+
+
 def decoded_schema(image_size: int) -> pa.Schema:
-    """`DECODED_SCHEMA` v1 for images of side S: `pixels` is uint8 [S, S, 3] in row-major order."""
+    """`DECODED_SCHEMA` v2 for images of side S: `pixels` is uint8 [S, S, 3] in row-major order.
+
+    One row per image: `queries` holds what is asked about it, `uid` and `query` are those of the first. Status and
+    error are the image's; where the image is `ok` each query's own count.
+    """
     return pa.schema(
         [
             *_IDENTITY,
             pa.field("task", pa.string()),
-            pa.field("prompt", pa.string()),
-            pa.field("prompt_ids", pa.list_(pa.int32())),
+            pa.field("queries", pa.list_(QUERY)),
             pa.field("pixels", pa.binary(image_size * image_size * 3)),
             pa.field("image_sha256", pa.string()),
             pa.field("width", pa.int32()),
@@ -216,8 +233,13 @@ ROW_SCHEMA = pa.schema(
         pa.field("actor", pa.string()),
     ]
 )
+"""One row per query. What is the image's alone, `meta_json` and the times of reading and decoding, is on the row of its
+first query; all rows of an image follow each other in one file (`shared_meta`)."""
 
-COMMIT_SCHEMA = pa.schema([*[field.with_nullable(True) for field in ROW_SCHEMA], *_CONTROL])
+COMMIT_SCHEMA = pa.schema(
+    [*[field.with_nullable(True) for field in ROW_SCHEMA], pa.field("image_queries", pa.int32()), *_CONTROL]
+)
+"""`image_queries`: how many rows the row's image has, so that an image is committed whole; null where nobody says."""
 
 
 def row_schema_with_metadata(fingerprint: str) -> pa.Schema:

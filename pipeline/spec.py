@@ -11,9 +11,14 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from mue_model.config import Config, EngineConfig, ExitConfig, GenerationConfig
+from mue_model.prompts import NAMES
+from pipeline.row_field import RowField
 
 DEMO_MODEL = "demo"
 """Name of the trained model that ships."""
+
+_EXAMPLES = {"entailment": "ve", "vqa": "vqa"}
+"""Lists of queries as `mue corpus` calls them."""
 
 
 _IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
@@ -27,15 +32,17 @@ class FieldsConfig(Config):
     """Suffixes of the image member, in order of preference, separated by semicolons; of a folder, which files are
     images. `column:NAME` among them names the image column of Parquet files, which is found where it is clear."""
     prompt: str | None = None
-    """Where each row's own prompt is. Not available yet: captions use one prompt."""
+    """Where each row's own prompt is (caption). Left out: one prompt for all, OFA's."""
     question: str | None = None
-    """Where the question is (VQA). Not available yet."""
+    """Where the question is (vqa). A path with `[*]`, as in `json:vqa[*].question`, asks several of one image."""
     hypothesis: str | None = None
-    """Where the hypothesis is (entailment). Not available yet."""
+    """Where the hypothesis is (entailment). A path with `[*]`, as in `json:ve[*].hypothesis`, asks several of one
+    image."""
     references: str | None = None
-    """Where reference captions are. Not available yet; they pass through in meta_json."""
+    """Where reference captions are, for 'mue eval'. Changes no result."""
     label: str | None = None
-    """Where the gold label is. Not available yet."""
+    """Where the gold label is (entailment), or what people answered (vqa), for 'mue eval'; entries at the same `[*]`
+    belong together, as in `json:ve[*].label`. Changes no result."""
 
     @field_validator("image")
     @classmethod
@@ -48,12 +55,17 @@ class FieldsConfig(Config):
             raise ValueError(f"'{value}': give one column, as in 'column:image' or 'jpg;png;column:image'")
         return value
 
-    @model_validator(mode="after")
-    def _only_images_yet(self) -> Self:
-        for name in ("prompt", "question", "hypothesis", "references", "label"):
-            if getattr(self, name) is not None:
-                raise ValueError(f"inputs.fields.{name} is not available yet; leave it out")
-        return self
+    @field_validator("prompt", "question", "hypothesis", "references", "label")
+    @classmethod
+    def _can_be_read(cls, value: str | None) -> str | None:
+        if value is not None:
+            RowField.parse(value)
+        return value
+
+    def asked(self, task: str) -> RowField | None:
+        """Return where the row's own text is that `task` asks about; None for one prompt for all rows."""
+        path = getattr(self, NAMES[task])
+        return None if path is None else RowField.parse(path)
 
     @property
     def image_suffixes(self) -> tuple[str, ...]:
@@ -77,6 +89,8 @@ class InputsConfig(Config):
     fields: FieldsConfig = FieldsConfig()
     max_member_mib: int = Field(default=256, gt=0)
     """Largest image in MiB that is read; a larger one becomes a failed row."""
+    max_queries: int = Field(default=1000, gt=0, le=2000)
+    """Most queries about one image; an image with more becomes one failed row."""
     max_pixels: int = Field(default=89_478_485, gt=0)
     """Most pixels an image's header may announce; more becomes a failed row before anything is decoded."""
 
@@ -141,7 +155,7 @@ class ActorsConfig(Config):
     """Ray calls in one actor at a time; their rows share the engine's groups. A call ends with its slowest row: groups
     stay full while calls x rows per call are twice the rows in flight."""
     rows_per_call: int = Field(default=32, gt=0)
-    """Rows Ray hands over in one call."""
+    """Images Ray hands over in one call, each with all that is asked about it."""
     max_restarts: int = Field(default=3, ge=0)
     """How often Ray restarts a dead actor before the job fails."""
 
@@ -175,8 +189,9 @@ class JobSpec(Config):
 
     inputs: InputsConfig
     output: OutputConfig
-    task: Literal["caption"] = "caption"
-    """What is asked of each image. Only `caption` is available so far."""
+    task: Literal["caption", "entailment", "vqa"] = "caption"
+    """What is asked of each image: to describe it, whether it bears a hypothesis out, or a question.
+    `entailment` needs inputs.fields.hypothesis, `vqa` needs inputs.fields.question."""
     model: str = DEMO_MODEL
     """Model folder, or `demo`: a small model that ships and knows the drawn scenes of 'mue corpus', nothing else.
     `seeded` is untrained, for tests: its texts mean nothing."""
@@ -189,9 +204,18 @@ class JobSpec(Config):
     failures: FailuresConfig = FailuresConfig()
     audit: AuditConfig = AuditConfig()
 
-    @field_validator("task", mode="before")
-    @classmethod
-    def _only_captions_yet(cls, value: object) -> object:
-        if value in ("entailment", "vqa"):
-            raise ValueError(f"task '{value}' is not available yet; only 'caption' is")
-        return value
+    @model_validator(mode="after")
+    def _task_has_its_field(self) -> Self:
+        needed, fields = NAMES[self.task], self.inputs.fields
+        if self.task != "caption" and getattr(fields, needed) is None:
+            raise ValueError(
+                f"task '{self.task}' needs inputs.fields.{needed}: where is each row's {needed}? For example "
+                f"--set inputs.fields.{needed}=txt, or 'json:{_EXAMPLES[self.task]}[*].{needed}' for several an image"
+            )
+        for task, name in NAMES.items():
+            if task != self.task and getattr(fields, name) is not None:
+                raise ValueError(
+                    f"inputs.fields.{name} = {getattr(fields, name)!r} is for task '{task}', but the task is "
+                    f"'{self.task}': add --task {task}, or leave the field out"
+                )
+        return self

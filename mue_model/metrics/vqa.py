@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 ANSWERS_FOR_FULL_MARKS = 3
 
@@ -40,6 +41,36 @@ def _misspelt() -> dict[str, str]:
 
 
 _MISSPELT = _misspelt()
+
+
+@dataclass(frozen=True, kw_only=True)
+class VqaScores:
+    """Soft accuracy of one set of questions."""
+
+    rows: int
+    accuracy: float
+    """Mean over the questions; one without an answer counts as wrong."""
+    no_answer: int
+
+
+class VqaTally:
+    """Takes answers one by one."""
+
+    def __init__(self) -> None:
+        self._rows = self._no_answer = 0
+        self._marks = 0.0
+
+    def add(self, answer: str | None, human_answers: Sequence[str]) -> None:
+        """Count one answer, None for a question without one. A single human answer counts as if all had given it."""
+        self._rows += 1
+        self._no_answer += answer is None
+        if answer is not None:
+            people = human_answers if len(human_answers) > 1 else list(human_answers) * 10
+            self._marks += vqa_accuracy(answer, people)
+
+    def scores(self) -> VqaScores:
+        """Return the scores of what was added, one question at least."""
+        return VqaScores(rows=self._rows, accuracy=self._marks / self._rows, no_answer=self._no_answer)
 
 
 def vqa_accuracy(answer: str, human_answers: Sequence[str]) -> float:

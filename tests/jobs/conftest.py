@@ -82,7 +82,9 @@ class Job:
     failed_row = staticmethod(failed_row)
     end = staticmethod(end)
 
-    def __init__(self, folder: Path, *, untrained: bool = True) -> None:
+    def __init__(
+        self, folder: Path, *, untrained: bool = True, task: str = "caption", fields: FieldsConfig | None = None
+    ) -> None:
         self.folder = folder
         self.laid_out = time.time()
         self.ledger = Ledger(Storage.open(str(folder)))
@@ -92,15 +94,16 @@ class Job:
             ),
             fingerprint=FINGERPRINT,
             fingerprint_parts={
+                "task": task,
                 "model": {
                     "digest": "d",
                     "untrained": untrained,
                     "config": {"encoder_layers": 6, "decoder_layers": 4, "streams": "decomposed"},
-                }
+                },
             },
             audit_seed=0,
             audit_rates={},
-            fields=FieldsConfig(),
+            fields=fields or FieldsConfig(),
         )
         self.ledger.adopt_plan(self.plan)
 

@@ -20,6 +20,16 @@ def test_a_name_stays_text_and_one_number_is_both_bounds() -> None:
     assert (spec.model, spec.actors.min, spec.actors.max) == ("12", 3, 3)
 
 
+def test_a_task_is_asked_with_its_field() -> None:
+    settings = overrides_of(["inputs.fields.question=json:vqa[*].question"], task="vqa")
+    spec = load_spec(None, inputs=["x"], output="o", overrides=settings)
+    assert (spec.task, spec.inputs.fields.question) == ("vqa", "json:vqa[*].question")
+    with pytest.raises(
+        ConfigError, match=r"task 'entailment' needs inputs\.fields\.hypothesis.*'json:ve\[\*\]\.hypothesis'"
+    ):
+        load_spec(None, inputs=["x"], output="o", overrides=overrides_of(None, task="entailment"))
+
+
 @pytest.mark.parametrize("actors", ["", "many", "2:", ":2", "2:x", "-1"])
 def test_actors_that_are_no_number_are_refused(actors: str) -> None:
     with pytest.raises(ConfigError, match="expected a number or MIN:MAX"):

@@ -10,11 +10,11 @@ import pytest
 
 from jobs.evaluation import Evaluation, evaluate
 from jobs.references import open_references
-from jobs.row_field import RowField
 from mue_model.config import ConfigError
 from mue_model.metrics.captions import CaptionScorer
 from mue_model.metrics.tokenisation import pre_tokenised, tokenise
 from pipeline.receipts import LedgerError
+from pipeline.row_field import RowField
 
 SHARDS = ("000000-a", "000001-b")
 CAPTIONS = ["A red cat sits.", "two dogs run", "a bird", ""]

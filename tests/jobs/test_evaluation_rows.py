@@ -7,9 +7,9 @@ import pytest
 
 from jobs.evaluation_rows import MAX_GROUPS, Depths, Tally
 from jobs.references import open_references
-from jobs.row_field import RowField
 from mue_model.config import ConfigError
 from mue_model.metrics.tokenisation import tokenise
+from pipeline.row_field import RowField
 
 
 def tally(references: str = "json:captions", by: str | None = None) -> Tally:
@@ -58,7 +58,7 @@ def test_a_field_that_no_row_has_is_an_error(job: Any) -> None:
 
 
 def test_answers_to_other_tasks_are_not_scored_as_captions(job: Any) -> None:
-    with pytest.raises(ConfigError, match="is of task 'vqa'; 'mue eval' scores captions only so far"):
+    with pytest.raises(ConfigError, match="is of task 'vqa'; only captions have references"):
         tally().add(row(job, 0, task="vqa"))
 
 

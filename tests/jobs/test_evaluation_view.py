@@ -11,7 +11,7 @@ from rich.console import Console
 from jobs.evaluation import Evaluation, evaluate
 from jobs.evaluation_view import evaluation_facts, evaluation_view, notes
 from jobs.references import open_references
-from jobs.row_field import RowField
+from pipeline.row_field import RowField
 
 
 @pytest.fixture

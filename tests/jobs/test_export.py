@@ -32,6 +32,19 @@ def test_txt_has_three_columns_whatever_the_text_holds(finished: Any) -> None:
     assert all(line.count("\t") == 2 and line.count("\n") == 1 for line in lines)
 
 
+def test_every_query_is_a_line_with_what_came_with_its_image(job: Any) -> None:
+    first = job.row("000000-a", 0, meta_json='{"txt": "both"}')
+    second = job.row("000000-a", 0, uid="000000-a/0/1", query=1, text="no", meta_json=None)
+    job.commit("a1-0-0", first, second, job.row("000000-a", 1, meta_json='{"txt": "other"}'))
+    rows = [json.loads(line) for line in export_lines(job.ledger, format="jsonl")]
+    assert [(row["uid"], json.loads(row["meta_json"])["txt"]) for row in rows] == [
+        ("000000-a/0/0", "both"),
+        ("000000-a/0/1", "both"),
+        ("000000-a/1/0", "other"),
+    ]
+    assert list(export_lines(job.ledger, format="txt"))[1] == "000000-a/0/1\tkey-0\tno\n"
+
+
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "new" / "rows.txt"
     assert write_lines(iter(["a\n", "b\n"]), str(target)) == 2

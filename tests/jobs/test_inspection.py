@@ -22,6 +22,14 @@ def test_a_key_finds_every_row_that_has_it(finished: Any) -> None:
     assert [row["uid"] for row in rows] == ["000000-a/3/0", "000001-b/3/0"]
 
 
+def test_any_query_of_an_image_is_found_with_what_came_with_the_image(job: Any) -> None:
+    first = job.row("000000-a", 0, meta_json='{"txt": "both"}')
+    job.commit("a1-0-0", first, job.row("000000-a", 0, uid="000000-a/0/1", query=1, text="no", meta_json=None))
+    [row] = find_rows(job.ledger, "000000-a/0/1")
+    assert (row["text"], row["meta_json"]) == ("no", '{"txt": "both"}')
+    assert [row["query"] for row in find_rows(job.ledger, "key-0")] == [0, 1]
+
+
 def test_a_key_may_look_like_a_uid(job: Any) -> None:
     job.commit("a1-0-0", job.row("000000-a", 0, key="000007-x/1/0"))
     assert [row["uid"] for row in find_rows(job.ledger, "000007-x/1/0")] == ["000000-a/0/0"]

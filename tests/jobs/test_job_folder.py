@@ -8,6 +8,7 @@ from jobs.job_folder import RowTotal, open_job, planned_model, row_total, run_fa
 from mue_model.config import ConfigError
 from mue_model.model_names import demo_digest
 from pipeline.receipts import LedgerError
+from pipeline.spec import FieldsConfig
 
 
 def test_a_folder_without_a_plan_is_no_job(tmp_path: Any) -> None:
@@ -50,6 +51,26 @@ def test_an_estimate_is_never_below_what_is_committed(job: Any) -> None:
     job.commit("a1-0-0", job.row("000000-a", 0), job.end("000000-a", 1))
     job.commit("a1-1-0", *[job.row("000001-b", n) for n in range(7)])
     assert row_total(job.plan, job.ledger.progress()).rows == 8
+
+
+def test_queries_still_to_come_are_taken_to_be_as_many_as_those_that_are_there(make_job: Any) -> None:
+    job = make_job("several", task="vqa", fields=FieldsConfig(question="json:vqa[*].question"))
+
+    def total() -> Any:
+        return row_total(job.plan, job.ledger.progress())
+
+    def image(shard_id: str, number: int, queries: int) -> list[dict[str, Any]]:
+        return [job.row(shard_id, number, uid=f"{shard_id}/{number}/{q}", query=q) for q in range(queries)]
+
+    assert (total().rows, total().estimated) == (None, True)
+    job.commit("a1-0-0", *image("000000-a", 0, 3), *image("000000-a", 1, 2), job.end("000000-a", 4))
+    assert (total().rows, total().estimated) == (20, True), "8 images with 2.5 queries each"
+    job.commit("a1-0-1", *image("000000-a", 2, 1), *image("000000-a", 3, 2), job.end("000001-b", 0))
+    assert (total().rows, total().estimated) == (8, False)
+    single = make_job("single", task="vqa", fields=FieldsConfig(question="txt"))
+    single.commit("a1-0-0", single.row("000000-a", 0), single.end("000000-a", 4), single.end("000001-b", 1))
+    assert row_total(single.plan, single.ledger.progress()).rows == 5
+    assert not row_total(single.plan, single.ledger.progress()).estimated
 
 
 def test_the_plan_tells_the_model(job: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,8 +31,12 @@ def spec(tmp_path: Path) -> Callable[..., JobSpec]:
         (tmp_path / name).write_bytes(EMPTY_TAR)
     urls = (str(tmp_path / "{00000..00001}.tar"),)
     return lambda **settings: JobSpec(
-        inputs=InputsConfig(urls=urls),
-        **{"output": OutputConfig(url=str(tmp_path / "out")), "model": "seeded", **settings},
+        **{
+            "inputs": InputsConfig(urls=urls),
+            "output": OutputConfig(url=str(tmp_path / "out")),
+            "model": "seeded",
+            **settings,
+        },
     )
 
 
@@ -70,6 +75,22 @@ def test_what_can_change_a_row_changes_the_fingerprint(
     spec: Callable[..., JobSpec], settings: dict[str, object]
 ) -> None:
     assert prepare(spec(**settings)).plan.fingerprint != prepare(spec()).plan.fingerprint
+
+
+def test_the_fingerprint_has_the_words_of_the_question_and_of_the_answers(spec: Callable[..., JobSpec]) -> None:
+    inputs = spec().inputs.model_dump()
+
+    def parts(task: str, **fields: str) -> Any:
+        return prepare(spec(task=task, inputs={**inputs, "fields": fields})).plan.fingerprint_parts
+
+    entailment = parts("entailment", hypothesis="json:ve[*].hypothesis", label="json:ve[*].label")
+    assert (entailment["task"], entailment["prompt"]) == ("entailment", ' does the image describe " {text} "?')
+    assert entailment["answers"] == {"entailment": " yes", "neutral": " maybe", "contradiction": " no"}
+    assert entailment["fields"]["hypothesis"] == "json:ve[*].hypothesis"
+    assert entailment == parts("entailment", hypothesis="json:ve[*].hypothesis"), "labels change no result"
+    vqa, own = parts("vqa", question="txt"), parts("caption", prompt="txt")
+    assert (vqa["prompt"], vqa["answers"], own["prompt"]) == (" {text}?", {}, " {text}")
+    assert parts("caption")["limits"]["max_queries"] == 1000
 
 
 def test_what_a_job_leaves_open_about_decoding_is_the_models_own(spec: Callable[..., JobSpec]) -> None:

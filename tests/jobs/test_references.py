@@ -7,8 +7,16 @@ from typing import Any
 
 import pytest
 
-from jobs.references import DEFAULT, AmbiguousKey, FieldReferences, FileReferences, open_references
+from jobs.references import (
+    DEFAULT,
+    AmbiguousKey,
+    FieldReferences,
+    FileReferences,
+    open_references,
+    planned_references,
+)
 from mue_model.config import ConfigError
+from pipeline.spec import FieldsConfig
 
 
 @pytest.fixture
@@ -34,6 +42,21 @@ def test_the_first_of_several_fields_that_has_texts() -> None:
     assert references.of("w", "k", {"json": {}}) == ()
     assert references.facts() == {"source": DEFAULT, "rows_by_field": {"json:references": 1, "json:captions": 1}}
     assert "at 'json:references' or 'json:captions'" in references.missing()
+
+
+def test_a_job_says_where_its_references_are_and_each_prompt_has_its_own(make_job: Any) -> None:
+    members = {"json": {"captions": ["a"], "asked": [{"p": "x", "refs": ["b", "c"]}, {"p": "y", "refs": "d"}]}}
+    plain = planned_references(make_job("plain").plan, ())
+    assert plain.of("u", "k", members) == ["a"]
+    told = planned_references(make_job("told", fields=FieldsConfig(references="json:asked[0].refs")).plan, ())
+    assert told.of("u", "k", members) == ["b", "c"]
+    fields = FieldsConfig(prompt="json:asked[*].p", references="json:asked[*].refs")
+    own = planned_references(make_job("own", fields=fields).plan, ())
+    assert own.of("000000-a/0/0", "k", members) == ["b", "c"]
+    assert own.of("000000-a/0/1", "k", members) == ["d"]
+    assert own.of("000000-a/0/2", "k", members) == []
+    assert own.facts() == {"source": "json:asked[*].refs", "rows_by_field": {"json:asked[*].refs": 2}}
+    assert "at 'json:asked[*].refs'" in own.missing()
 
 
 def test_lines_are_found_by_uid_before_key_and_add_up(written: Any) -> None:

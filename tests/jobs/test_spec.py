@@ -60,7 +60,18 @@ def test_values_may_hold_equals_signs() -> None:
         ("exits.imgae=0.9", "command line: exits.imgae = 0.9: unknown key, did you mean 'image'?"),
         ("exitss.image=0.9", "command line: exitss = {'image': 0.9}: unknown key, did you mean 'exits'?"),
         ("actors.min=many", "command line: actors.min = 'many': expected a whole number"),
-        ("task=vqa", "command line: task = 'vqa': task 'vqa' is not available yet; only 'caption' is"),
+        ("task=vqua", "command line: task = 'vqua': expected 'caption' or 'entailment' or 'vqa', did you mean 'vqa'?"),
+        ("task=vqa", "job.yaml: task 'vqa' needs inputs.fields.question: where is each row's question? For example "),
+        (
+            "inputs.fields.hypothesis=txt",
+            "job.yaml: inputs.fields.hypothesis = 'txt' is for task 'entailment', but the task is 'caption': add",
+        ),
+        (
+            "inputs.fields.hypothesis=ve[].hypothesis",
+            "command line: inputs.fields.hypothesis = 've[].hypothesis': expected a field such as json:captions or txt"
+            ", did you mean 'json:ve[*].hypothesis'?",
+        ),
+        ("inputs.fields.label=json:a[", "command line: inputs.fields.label = 'json:a[': cannot read the path at '['"),
         ("task", "--set 'task': expected key=value, as in --set exits.image=0.9"),
         (".a=1", "--set '.a=1': expected key=value, as in --set exits.image=0.9"),
         ("task=[", "--set 'task=[': the value is not valid YAML: line 1: "),

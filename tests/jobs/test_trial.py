@@ -15,16 +15,18 @@ from PIL import Image
 from typer.testing import Result
 
 from jobs.references import open_references
-from jobs.row_field import RowField
 from jobs.trial import Trial, run_trial
-from jobs.trial_questions import Questions
+from jobs.trial_questions import Questions, trial_spec
 from mue_model import costs
 from mue_model.config import ConfigError, EngineConfig, ExitConfig, GenerationConfig
 from mue_model.engine.engine import Engine
 from mue_model.loading import build_engine
+from mue_model.metrics.entailment import LabelAccuracy
+from mue_model.metrics.vqa import VqaScores
 from mue_model.model_names import model_facts
 from mue_model.prompts import ENTAILMENT_ANSWERS
 from mue_model.rows import ExitTrace, RowError, RowInput, RowResult
+from pipeline.row_field import RowField
 
 FACTS = model_facts("seeded")
 TRACE = ExitTrace(
@@ -83,23 +85,24 @@ def engine() -> Engine:
 
 
 def ask(questions: Any, engine: Any, **settings: Any) -> Trial:
-    return run_trial(questions, engine, FACTS.config, open_references("json:captions", ()), **settings)
+    references = open_references("json:captions", ())
+    return run_trial(questions, engine, FACTS.config, references, task=questions.task, **settings)
 
 
 def test_captions_are_asked_once_an_image_and_scored_by_group(shard: Path, engine: Engine) -> None:
-    questions = Questions([str(shard)], FACTS.processor, "caption", limit=None)
+    questions = Questions(trial_spec([str(shard)], "caption"), FACTS)
     trial = ask(questions, engine, by=RowField.parse("json:level", option="--by"), keep=2)
     assert questions.skipped == 1
     assert (trial.all.rows, trial.failed, trial.without_references) == (5, 0, 0)
     assert {name: scores.rows for name, scores in trial.groups.items()} == {"1": 3, "2": 2}
     assert trial.all.captions is not None
-    assert trial.all.labels is None
+    assert trial.all.answers is None
     assert [question.key for question, _ in trial.answers] == ["row0", "row1"]
     assert trial.model_s > 0
 
 
 def test_compute_is_the_sum_over_the_answers(shard: Path, engine: Engine) -> None:
-    trial = ask(Questions([str(shard)], FACTS.processor, "entailment", limit=None), engine, keep=99)
+    trial = ask(Questions(trial_spec([str(shard)], "entailment"), FACTS), engine, keep=99)
     flops = [costs.row_flops(FACTS.config, result.trace) for _, result in trial.answers if result.trace]
     assert trial.all.rows == len(flops) == 15
     assert trial.all.flops_executed == sum(cost.executed for cost in flops)
@@ -110,33 +113,64 @@ def test_compute_is_the_sum_over_the_answers(shard: Path, engine: Engine) -> Non
 
 
 def test_every_hypothesis_is_a_question_with_the_three_answers(shard: Path) -> None:
-    questions = list(Questions([str(shard)], FACTS.processor, "entailment", limit=2))
+    questions = list(Questions(trial_spec([str(shard)], "entailment"), FACTS, limit=2))
     assert [question.row.uid for question in questions] == [f"000000-00000/{n}/{q}" for n in (0, 1) for q in range(3)]
-    assert [question.label for question in questions] == LABELS * 2
+    assert [question.gold for question in questions] == [[label] for label in LABELS] * 2
     assert {tuple(c.label for c in question.row.candidates) for question in questions} == {tuple(ENTAILMENT_ANSWERS)}
     assert len({question.row.prompt_ids for question in questions}) == 6
 
 
 def test_right_and_wrong_labels_are_told_apart(shard: Path) -> None:
     """An engine that always says yes is right on a third of the hypotheses."""
-    trial = ask(Questions([str(shard)], FACTS.processor, "entailment", limit=None), SaysYes())
-    assert trial.all.labels is not None
-    assert trial.all.labels.accuracy == pytest.approx(1 / 3)
-    assert trial.all.labels.confusion["neutral"] == {"entailment": 5, "neutral": 0, "contradiction": 0}
+    trial = ask(Questions(trial_spec([str(shard)], "entailment"), FACTS), SaysYes())
+    assert isinstance(trial.all.answers, LabelAccuracy)
+    assert trial.all.answers.accuracy == pytest.approx(1 / 3)
+    assert trial.all.answers.confusion["neutral"] == {"entailment": 5, "neutral": 0, "contradiction": 0}
 
 
 def test_an_answer_that_failed_is_wrong_and_has_no_compute(shard: Path) -> None:
-    trial = ask(Questions([str(shard)], FACTS.processor, "entailment", limit=None), SaysYes(fails_on="/0/0"))
+    trial = ask(Questions(trial_spec([str(shard)], "entailment"), FACTS), SaysYes(fails_on="/0/0"))
     assert trial.failed == 1
     assert trial.all.rows == 14
-    assert trial.all.labels is not None
-    assert trial.all.labels.accuracy == pytest.approx(4 / 15)
-    assert trial.all.labels.no_answer["entailment"] == 1
+    assert isinstance(trial.all.answers, LabelAccuracy)
+    assert trial.all.answers.accuracy == pytest.approx(4 / 15)
+    assert trial.all.answers.no_answer["entailment"] == 1
+
+
+def test_questions_are_asked_freely_and_marked_softly(tmp_path: Path, engine: Engine) -> None:
+    vqa = [{"question": "Is it red?", "answers": ["yes"] * 10}, {"question": "what is it", "answers": ["a dog"] * 10}]
+    path = write_shard(tmp_path / "00000.tar", [{"level": 1, "vqa": vqa}, {"level": 2, "vqa": vqa[:1]}])
+    questions = Questions(trial_spec([str(path)], "vqa"), FACTS)
+    assert [question.gold for question in questions] == [[["yes"] * 10], [["a dog"] * 10], [["yes"] * 10]]
+    assert {question.row.candidates for question in questions} == {()}
+    level = RowField.parse("json:level")
+    trial = ask(questions, engine, by=level, keep=9)
+    assert isinstance(trial.all.answers, VqaScores)
+    assert (trial.all.rows, trial.all.answers.rows, trial.all.captions) == (3, 3, None)
+    texts = [result.text for _, result in trial.answers]
+    again = ask(questions, SaysYes(text=texts[0]), by=level)
+    assert all(texts), "the model says something"
+    assert again.all.answers is not None
+    assert again.all.answers.accuracy == pytest.approx(sum(texts[0] == gold for gold in ("yes", "a dog", "yes")) / 3)
+    assert ask(questions, SaysYes(text="YES"), by=level).groups["1"].answers == VqaScores(
+        rows=2, accuracy=0.5, no_answer=0
+    )
+    assert ask(questions, SaysYes(text="YES"), by=level).groups["2"].answers == VqaScores(
+        rows=1, accuracy=1.0, no_answer=0
+    )
+
+
+def test_fields_may_be_elsewhere(tmp_path: Path) -> None:
+    path = write_shard(tmp_path / "00000.tar", [{"claims": ["a dog", 7], "gold": ["neutral", "neutral"]}])
+    fields = ["inputs.fields.hypothesis=json:claims[*]", "inputs.fields.label=json:gold[*]"]
+    questions = Questions(trial_spec([str(path)], "entailment", fields), FACTS)
+    assert [(question.row.uid, question.gold) for question in questions] == [("000000-00000/0/0", ["neutral"])]
+    assert (questions.skipped, questions.unasked) == (0, 1)
 
 
 def test_a_blind_model_sees_the_same_grey_everywhere(shard: Path) -> None:
-    seen = list(Questions([str(shard)], FACTS.processor, "caption", limit=None))
-    blind = list(Questions([str(shard)], FACTS.processor, "caption", limit=None, blind=True))
+    seen = list(Questions(trial_spec([str(shard)], "caption"), FACTS))
+    blind = list(Questions(trial_spec([str(shard)], "caption"), FACTS, blind=True))
     assert len({question.row.pixels.tobytes() for question in seen}) == 5
     assert {value for question in blind for value in np.unique(question.row.pixels)} == {128}
 
@@ -145,9 +179,10 @@ def test_a_blind_model_sees_the_same_grey_everywhere(shard: Path) -> None:
     ("facts", "task", "said"),
     [
         ({"level": 1}, "caption", "no references found in 1 rows"),
-        ({"captions": ["a"]}, "entailment", "none with hypotheses"),
+        ({"captions": ["a"]}, "entailment", "none of 1 queries can be asked; the first: .* has no 've', only captions"),
+        ({"ve": []}, "entailment", "the first: 000000-00000/0/0: .*an empty list"),
         ({"ve": [{"hypothesis": "x", "label": "perhaps"}]}, "entailment", "row 000000-00000/0/0: .*'perhaps'"),
-        ({"ve": {"hypothesis": "x"}}, "entailment", "'ve' is no list"),
+        ({"ve": {"hypothesis": "x"}}, "entailment", "ve is an object, not a list"),
     ],
 )
 def test_what_cannot_be_scored_is_said(
@@ -155,7 +190,7 @@ def test_what_cannot_be_scored_is_said(
 ) -> None:
     path = write_shard(tmp_path / "00000.tar", [facts])
     with pytest.raises(ConfigError, match=said):
-        ask(Questions([str(path)], FACTS.processor, task, limit=None), engine)
+        ask(Questions(trial_spec([str(path)], task), FACTS), engine)
 
 
 def test_the_command_shows_and_saves_the_same(mue: Callable[..., Result], shard: Path, tmp_path: Path) -> None:
@@ -171,6 +206,9 @@ def test_the_command_shows_and_saves_the_same(mue: Callable[..., Result], shard:
     assert [group["group"] for group in found["groups"]] == ["1", "2"]
     labels = json.loads(mue("model", "eval", "seeded", shard, "--task", "entailment", "--json").stdout)["all"]["labels"]
     assert labels["rows"] == 15
+    vqa = mue("model", "eval", "seeded", shard, "--task", "vqa")
+    assert vqa.exit_code == 2
+    assert "none of 5 queries can be asked; the first: 000000-00000/0/0: json:vqa[*].question: " in vqa.stderr
 
 
 def test_thresholds_of_the_command_are_those_that_run(mue: Callable[..., Result], shard: Path) -> None:
@@ -183,8 +221,8 @@ def test_thresholds_of_the_command_are_those_that_run(mue: Callable[..., Result]
 class SaysYes:
     """An engine that never looks."""
 
-    def __init__(self, fails_on: str = "nothing") -> None:
-        self._fails_on = fails_on
+    def __init__(self, fails_on: str = "nothing", text: str | None = None) -> None:
+        self._fails_on, self._text = fails_on, text
 
     def submit(self, rows: list[RowInput]) -> SaysYes:
         self._rows = rows
@@ -196,4 +234,4 @@ class SaysYes:
     def _answer(self, row: RowInput) -> RowResult:
         if row.uid.endswith(self._fails_on):
             return RowResult(uid=row.uid, error=RowError(code="model_error", message="on purpose"))
-        return RowResult(uid=row.uid, label="entailment", finish_reason="candidate", trace=TRACE)
+        return RowResult(uid=row.uid, text=self._text, label="entailment", finish_reason="candidate", trace=TRACE)

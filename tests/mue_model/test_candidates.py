@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mue_model.candidates import Targets, allowed_tokens, best_candidate, candidate_scores, target_length, targets_of
-from mue_model.rows import Candidate
+from mue_model.candidates import Targets, allowed_tokens, best_candidate, candidate_scores, targets_of
+from mue_model.rows import Candidate, target_length
 
 VOCABULARY = 8
 answers = st.lists(

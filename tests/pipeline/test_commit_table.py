@@ -79,6 +79,29 @@ def test_refuses_rows_that_are_not_fit(make_table: Make, index: int, values: dic
         split_commit_table(_changed(table, index, **values), fingerprint="f")
 
 
+@pytest.mark.parametrize(
+    ("kept", "stated"),
+    [([0, 2], None), ([1, 2], None), ([1], None), ([0, 1], 3), ([0, 1, 2], 2)],
+    ids=["one in the middle", "the first", "all but one", "the last", "more than there are"],
+)
+def test_refuses_an_image_that_is_not_whole(make_table: Make, kept: list[int], stated: int | None) -> None:
+    table = make_table({A: [0, 1, 2]}, queries=3)
+    rows = [
+        {**row, "image_queries": stated if row["row_in_shard"] == 1 else 3}
+        for row in table.to_pylist()
+        if row["row_in_shard"] != 1 or row["query"] in kept
+    ]
+    with pytest.raises(LedgerError, match=r"image 000000-a/1 is not whole: .*committed together"):
+        split_commit_table(pa.Table.from_pylist(rows, schema=COMMIT_SCHEMA), fingerprint="f")
+
+
+def test_takes_images_that_are_whole_in_any_order(make_table: Make) -> None:
+    table = make_table({A: [4, 0], B: [4]}, queries=3)
+    rows = [{**row, "image_queries": 3 if row["row_in_shard"] else None} for row in table.to_pylist()[::-1]]
+    split = split_commit_table(pa.Table.from_pylist(rows, schema=COMMIT_SCHEMA), fingerprint="f")
+    assert split.rows["query"].to_pylist() == [0, 1, 2] * 3
+
+
 def test_refuses_a_shard_that_ends_twice(make_table: Make) -> None:
     ends = make_table({}, {A: 2})
     with pytest.raises(LedgerError, match="shard 000000-a ends twice"):

@@ -36,6 +36,7 @@ def _parts(**changes: Any) -> dict[str, Any]:
         "untrained": False,
         "task": "caption",
         "prompt": " what does the image describe?",
+        "answers": {"neutral": " so"},
         "limits": {"max_pixels": 1000},
         "fields": FieldsConfig(),
         "exits": ExitConfig(image=0.9, decoder=(0.5, 0.75)),
@@ -56,6 +57,8 @@ def _parts(**changes: Any) -> dict[str, Any]:
         ({"model_config": MODEL.model_copy(update={"vocab_size": 101})}, "model.config.vocab_size: 100 -> 101"),
         ({"prompt": "what?"}, 'prompt: " what does the image describe?" -> "what?"'),
         ({"limits": {"max_pixels": 10}}, "limits.max_pixels: 1000 -> 10"),
+        ({"answers": {"neutral": " maybe"}}, 'answers.neutral: " so" -> " maybe"'),
+        ({"fields": FieldsConfig(hypothesis="txt")}, 'fields.hypothesis: null -> "txt"'),
         ({"task": "vqa"}, 'task: "caption" -> "vqa"'),
         ({"fields": FieldsConfig(image="png")}, 'fields.image: "jpg;jpeg;png;webp" -> "png"'),
         ({"generation": GenerationConfig(max_tokens=8)}, "generation.max_tokens: 16 -> 8"),
@@ -77,6 +80,10 @@ def test_moves_with_the_inputs(update: dict[str, Any]) -> None:
     changed = _parts(shards=[SHARD.model_copy(update=update)])
     assert fingerprint_of(_parts()) != fingerprint_of(changed)
     assert any(line.startswith("inputs.digest: ") for line in explain_difference(_parts(), changed))
+
+
+def test_does_not_move_with_what_only_scores_rows() -> None:
+    assert _parts(fields=FieldsConfig(label="json:label", references="json:captions")) == _parts()
 
 
 def test_does_not_move_with_what_is_merely_known_about_a_shard() -> None:

@@ -45,6 +45,7 @@ PARTS = fingerprint_parts(
     untrained=True,
     task="caption",
     prompt="what does the image describe?",
+    answers={},
     fields=FieldsConfig(),
     limits={"max_member_mib": 256, "max_pixels": 1000},
     exits=ExitConfig(joint=0.9, decoder=(0.5, 0.75)),

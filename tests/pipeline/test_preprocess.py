@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import pickle
 import random
 import struct
@@ -17,11 +18,14 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from mue_model.config import GenerationConfig
+from mue_model.model_names import model_facts
 from mue_model.processor import CAPTION_PROMPT, Processor, decode_image, resize_pixels
 from mue_model.tokenizer import build_word_tokenizer
 from mue_model.words import CAPTION_WORDS
 from pipeline.preprocess import DecodeRows
 from pipeline.records import RAW_SCHEMA, ErrorCode, decoded_schema
+from pipeline.spec import FieldsConfig, InputsConfig, JobSpec, OutputConfig
 
 SIZE = 32
 PROCESSOR = Processor(tokenizer=build_word_tokenizer(CAPTION_WORDS), image_size=SIZE, max_pixels=1_000_000)
@@ -70,8 +74,11 @@ def test_a_good_row_carries_pixels_prompt_digest_and_size() -> None:
     assert (row["uid"], row["key"], row["row_in_shard"], row["meta_json"]) == ("000003-a/7/0", "k7", 7, "{}")
     assert (row["width"], row["height"]) == (56, 40)
     assert row["image_sha256"] == hashlib.sha256(data).hexdigest()
-    assert (row["task"], row["prompt"]) == ("caption", CAPTION_PROMPT)
-    assert tuple(row["prompt_ids"]) == PROCESSOR.prompt_ids("caption")
+    assert row["task"] == "caption"
+    [query] = row["queries"]
+    assert (query["query"], query["prompt"], query["status"]) == (0, CAPTION_PROMPT, "ok")
+    assert tuple(query["prompt_ids"]) == PROCESSOR.prompt_ids("caption")
+    assert (query["candidates"], query["error_code"], query["error_message"]) == ([], None, None)
     assert row["read_ms"] == 0.5
     assert row["decode_ms"] > 0
     np.testing.assert_array_equal(pixels_of(row), PROCESSOR.pixels(data))
@@ -110,12 +117,36 @@ def test_the_readers_failures_and_control_rows_pass_unchanged() -> None:
     given = [raw_row(0, **failure), raw_row(1, encode(PHOTO, "PNG")), control_row(2)]
     failed, good, control = decode(given).to_pylist()
     assert {name: failed[name] for name in failure} == failure
-    assert (failed["prompt"], failed["image_sha256"], failed["width"]) == (CAPTION_PROMPT, None, None)
+    assert (failed["queries"][0]["prompt"], failed["image_sha256"], failed["width"]) == (CAPTION_PROMPT, None, None)
     assert (good["status"], good["shard_total"]) == ("ok", None)
     assert (control["shard_total"], control["shard_state"]) == (2, "done")
-    assert all(control[name] is None for name in ("uid", "status", "task", "prompt_ids", "image_sha256", "decode_ms"))
+    assert all(control[name] is None for name in ("uid", "status", "task", "queries", "image_sha256", "decode_ms"))
     assert not pixels_of(failed).any()
     assert not pixels_of(control).any()
+
+
+def test_an_image_s_queries_travel_with_it_and_its_pixels_once() -> None:
+    facts = model_facts("seeded")
+    inputs = InputsConfig(urls=("a.tar",), fields=FieldsConfig(question="json:q[*]"), max_pixels=5_000)
+    spec = JobSpec(inputs=inputs, output=OutputConfig(url="o"), task="vqa", model="seeded")
+    settings = DecodeRows.of_job(spec, facts, GenerationConfig())
+    assert len(pickle.dumps(settings)) < 1_500
+    meta = [json.dumps({"json": {"q": ["what is it?"] * count}}) for count in (60, 2, 0)]
+    table = decode([raw_row(i, encode(PHOTO, "PNG"), meta_json=text) for i, text in enumerate(meta)], settings)
+    many, two, none = table.to_pylist()
+    assert [len(row["queries"]) for row in (many, two, none)] == [60, 2, 1]
+    assert [query["query"] for query in many["queries"]] == list(range(60))
+    assert {query["prompt"] for query in [*many["queries"], *two["queries"]]} == {" what is it?"}
+    assert (none["status"], none["queries"][0]["status"]) == ("ok", "filtered")
+    assert table.nbytes < 1.3 * 3 * facts.processor.image_size**2 * 3, "pixels are not copied for each query"
+    large, broken = decode(
+        [raw_row(0, encode(PHOTO.resize((90, 90)), "PNG"), meta_json=meta[1]), raw_row(1, b"x", meta_json=meta[1])],
+        settings,
+    ).to_pylist()
+    assert [(row["error_code"], len(row["queries"])) for row in (large, broken)] == [
+        ("too_many_pixels", 2),
+        ("unknown_format", 2),
+    ]
 
 
 def test_a_side_that_is_too_short_is_filtered_not_failed() -> None:

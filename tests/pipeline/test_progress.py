@@ -45,6 +45,19 @@ def test_finished_means_total_known_and_tiled(make_plan: Callable[..., Plan]) ->
     assert progress.unfinished(make_plan(A, B, C, "000003-d")) == {B: [(0, 2), (4, 6)], "000003-d": []}
 
 
+def test_an_image_is_in_place_once_and_has_a_row_for_each_query() -> None:
+    def receipt(name: str, ranges: Ranges, rows: int, failed: int) -> Receipt:
+        part = Part(path=f"data/{name}.parquet", rows=rows, failed=failed, bytes=1, sha256="0")
+        return _receipt(name, {A: ranges}).model_copy(update={"part": part})
+
+    first, second = receipt("0", ((0, 4),), 10, 3), receipt("1", ((4, 6),), 8, 0)
+    progress = progress_of([first, second])
+    assert (progress.images_committed, progress.rows_committed, progress.rows_failed) == (6, 18, 3)
+    rival = receipt("2", ((0, 4),), 10, 3)
+    assert progress_of([first, rival]).rows_committed == 10, "rows that two parts hold count once"
+    assert progress_of([]).rows_committed == 0
+
+
 def test_gaps_and_excess() -> None:
     shard = ShardProgress(((1, 3), (4, 9)), 7)
     assert (shard.gaps, shard.excess, shard.finished) == (((0, 1), (3, 4)), ((7, 9),), False)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mue_model.metrics.vqa import normalise_answer, vqa_accuracy
+from mue_model.metrics.vqa import VqaScores, VqaTally, normalise_answer, vqa_accuracy
 
 # The expected values are what the official evaluation code gives.
 
@@ -56,3 +56,10 @@ def test_answers_are_compared_as_they_are_where_all_people_agree() -> None:
 def test_leaving_one_out_needs_another() -> None:
     with pytest.raises(ValueError, match="1 human answers; leaving one out needs at least two"):
         vqa_accuracy("red", ["red"])
+
+
+def test_a_question_without_an_answer_is_wrong_and_one_person_is_all_people() -> None:
+    tally = VqaTally()
+    for answer, people in [("red", ["red"]), ("blue", ["red"]), (None, ["red"] * 10), ("red", ["red"] * 10)]:
+        tally.add(answer, people)
+    assert tally.scores() == VqaScores(rows=4, accuracy=0.5, no_answer=1)
