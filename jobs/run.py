@@ -65,9 +65,7 @@ def run_job(spec: JobSpec, *, progress: ProgressView) -> JobOutcome:
     with held_lease(ledger.storage, attempt=attempt, length_s=spec.output.lease_s, on_lost=_interrupt_main) as lease:
         outcome = _attempted(job, plan, ledger, attempt, progress)
         if lease.lost:
-            reason = (
-                f"another driver has taken over {spec.output.url}, or its lease was deleted; what is committed stays"
-            )
+            reason = f"{spec.output.url}: another driver has taken over, or the lease was deleted; committed rows stay"
             outcome = JobOutcome(exit_code=ExitCode.FAILURE, reason=reason)
     return outcome
 

@@ -50,6 +50,6 @@ def test_a_side_car_is_not_exact(plan: Callable[..., Plan]) -> None:
     assert not estimate_rows(plan((1000, 10, "side-car")), None).exact
 
 
-def test_images_with_several_queries_are_as_many_rows_and_an_estimate() -> None:
+def test_images_with_several_queries_are_as_many_rows_and_an_estimate(plan: Callable[..., Plan]) -> None:
     found = estimate_rows(plan((1000, 10, "counted")), None, rows_per_image=2.5)
     assert (found.images, found.rows, found.exact) == (10, 25, False)
