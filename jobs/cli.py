@@ -18,6 +18,7 @@ from jobs.cli_eval import eval_
 from jobs.cli_group import MueGroup
 from jobs.cli_options import Actors, ConfigFile, Exits, Inputs, Model, OutputOption, Overrides, overrides_of
 from jobs.cli_read import export, failures, inspect, status
+from jobs.cli_retry import retry
 from jobs.cli_train import train
 from jobs.doctor import check_line, examine
 from jobs.job_folder import open_job
@@ -110,6 +111,10 @@ def run(
 
     with ProgressView.for_terminal(quiet=terminal.verbosity < 0, log_format=terminal.log_format) as progress:
         outcome = run_job(spec, progress=progress)
+    if outcome.exit_code in (ExitCode.INTERRUPTED, ExitCode.SIGINT):
+        # Whoever stops a job will not wait for all of its rows to be added up.
+        terminal.error(outcome.reason)
+        raise typer.Exit(int(outcome.exit_code))
     summary = summarise(open_job(spec.output.url))
     facts = {"output": spec.output.url, "exit_code": int(outcome.exit_code), "reason": outcome.reason}
     facts["summary"] = summary_facts(summary)
@@ -121,7 +126,7 @@ def run(
     raise typer.Exit(int(outcome.exit_code))
 
 
-for command in (status, inspect, failures, export):
+for command in (status, inspect, failures, export, retry):
     app.command()(command)
 app.command()(train)
 app.command("eval")(eval_)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 
-from cluster.local import local_layout, torch_threads
-from jobs.failure_budget import over_budget
-from jobs.interrupts import Interrupted, sigterm_interrupts
+from cluster.local import local_layout
+from jobs.failure_budget import FailureBudget
 from jobs.job_folder import row_total
 from jobs.machine import this_machine
-from jobs.pending import give_up_bad_shards, second_reads, unfinished_reads
+from jobs.outcome import JobOutcome, judged, stopped
+from jobs.pending import any_uncommitted, give_up_bad_shards, second_reads, unfinished_reads
 from jobs.planning import PreparedJob, prepare
 from jobs.progress import ProgressView
+from jobs.regularly import regularly
 from jobs.run_record import RunRecord
+from jobs.stopping import JobStop, StopCause, StopNow
 from pipeline.exit_codes import ExitCode
+from pipeline.intents import Suspects
 from pipeline.ledger import MANIFEST, Ledger
 from pipeline.plan import Plan
 from pipeline.shard_read import ShardRead
@@ -28,18 +28,6 @@ logger = logging.getLogger(__name__)
 
 SEGMENT_SHARDS = 1000
 """Shards of one Dataset."""
-POLL_S = 1.0
-"""How often the receipts are looked at for the progress display."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobOutcome:
-    """How a run ended."""
-
-    exit_code: ExitCode
-    reason: str = ""
-    """Why, where the exit code is not 0."""
-    shards_opened: int = 0
 
 
 def run_job(spec: JobSpec, *, progress: ProgressView) -> JobOutcome:
@@ -55,23 +43,46 @@ def run_job(spec: JobSpec, *, progress: ProgressView) -> JobOutcome:
     if ledger.manifest() is not None and not ledger.progress().unfinished(plan):
         logger.info("every row is committed already: no shard is opened")
         _show(progress, plan, ledger)
-        return _judged(spec, plan, ledger, shards_opened=0)
+        return judged(spec.failures, plan, ledger, shards_opened=0)
     record = RunRecord(ledger, spec)
+    stop = JobStop(ledger.storage, record.attempt, drain_s=spec.failures.drain_s)
     try:
-        with _shown(progress, plan, ledger):
-            opened = _run_missing(job, plan, ledger, record.attempt)
-        outcome = _judged(spec, plan, ledger, shards_opened=opened)
+        with stop.listening():
+            outcome = _run_to_the_end(job, plan, ledger, record, stop, progress)
+    except StopNow:
+        assert stop.cause is not None
+        outcome = stopped(stop.cause, ledger)
         record.end(outcome.exit_code)
-        ledger.finalize(plan)
-    except KeyboardInterrupt:
-        outcome = JobOutcome(exit_code=ExitCode.SIGINT, reason="stopped by SIGINT; the same command resumes")
-        record.end(outcome.exit_code)
-    except Interrupted:
-        outcome = JobOutcome(exit_code=ExitCode.INTERRUPTED, reason="stopped by SIGTERM; the same command resumes")
-        record.end(outcome.exit_code)
-    except BaseException:
-        record.end(ExitCode.FAILURE)
+    except BaseException as error:
+        record.end_badly(error)
         raise
+    return outcome
+
+
+def _run_to_the_end(
+    job: PreparedJob, plan: Plan, ledger: Ledger, record: RunRecord, stop: JobStop, progress: ProgressView
+) -> JobOutcome:
+    budget = FailureBudget(job.spec.failures, ledger)
+
+    def look() -> None:
+        _show(progress, plan, ledger)
+        stop.look()
+        if reason := budget.exceeded_so_far():
+            stop.request(StopCause(exit_code=ExitCode.FAILURE_BUDGET, reason=reason))
+
+    look()
+    opened = 0
+    if stop.cause is None:
+        with regularly(look):
+            opened = _run_missing(job, plan, ledger, record, stop)
+        look()
+    if stop.cause and (unfinished_reads(plan, ledger) or second_reads(plan, ledger)):
+        outcome = stopped(stop.cause, ledger)
+        record.end(outcome.exit_code)
+        return outcome
+    outcome = judged(job.spec.failures, plan, ledger, shards_opened=opened)
+    record.end(outcome.exit_code)
+    ledger.finalize(plan)
     return outcome
 
 
@@ -83,67 +94,42 @@ def _check_weights(job: PreparedJob) -> None:
         check_weights(job.facts)
 
 
-def _judged(spec: JobSpec, plan: Plan, ledger: Ledger, *, shards_opened: int) -> JobOutcome:
-    reason = over_budget(spec.failures, plan, ledger)
-    exit_code = ExitCode.FAILURE_BUDGET if reason else ExitCode.OK
-    return JobOutcome(exit_code=exit_code, reason=reason or "", shards_opened=shards_opened)
+def _run_missing(job: PreparedJob, plan: Plan, ledger: Ledger, record: RunRecord, stop: JobStop) -> int:
+    """Run every unfinished shard, then read the bad ones once more; returns how many shards were opened.
 
-
-def _run_missing(job: PreparedJob, plan: Plan, ledger: Ledger, attempt: str) -> int:
-    """Run every unfinished shard, then read the bad ones once more; returns how often a shard was opened."""
+    Ends early, with what is in hand committed, once `stop` has a cause.
+    """
     reads = unfinished_reads(plan, ledger)
     if not reads and not second_reads(plan, ledger):
         return 0
     # Ray is imported only when there is something to run.
     from jobs.ray_session import ray_session
-    from pipeline.build import Segment, run_segment
+    from jobs.rounds import Rounds
+    from jobs.segment_run import SegmentRun
 
     machine = this_machine()
     layout = local_layout(machine.cores, memory_gib=machine.memory_gib)
-    spec = _with_threads(job.spec, machine.cores)
-
-    def run(number: int, reads: list[ShardRead]) -> None:
-        segment = Segment(number=number, attempt=attempt, reads=reads, fingerprint=plan.fingerprint)
-        run_segment(spec, segment, job.facts, job.exits, job.generation)
-
-    # Ray installs a SIGTERM handler of its own when it starts, so ours comes after it.
-    with ray_session(num_cpus=layout.ray_num_cpus), sigterm_interrupts():
-        starts = range(0, len(reads), SEGMENT_SHARDS)
-        for number, start in enumerate(starts):
-            run(number, reads[start : start + SEGMENT_SHARDS])
-        again = second_reads(plan, ledger)
-        if again:
+    failures = job.spec.failures
+    rounds = Rounds(
+        ledger,
+        partial(any_uncommitted, ledger),
+        max_poison_rows=failures.max_poison_rows,
+        watched=record.previous_was_killed,
+    )
+    segment_run = SegmentRun(job, plan, ledger, record.attempt, stop, cores=machine.cores)
+    shard_ids = [read.shard_id for read in reads]
+    again: list[ShardRead] = []
+    # Ray installs a SIGTERM handler of its own when it starts, so ours comes again after it.
+    with ray_session(num_cpus=layout.ray_num_cpus), stop.listening():
+        for start in range(0, len(shard_ids), SEGMENT_SHARDS):
+            segment = set(shard_ids[start : start + SEGMENT_SHARDS])
+            rounds.run(partial(unfinished_reads, plan, ledger, of=segment), segment_run)
+        if not stop.cause and (again := second_reads(plan, ledger)):
             logger.warning("%d shards could not be read whole and are read once more", len(again))
-            run(len(starts), again)
-    give_up_bad_shards(plan, ledger)
+            segment_run(again, False, Suspects())
+    if not stop.cause:
+        give_up_bad_shards(plan, ledger)
     return len(reads) + len(again)
-
-
-def _with_threads(spec: JobSpec, cores: int) -> JobSpec:
-    """Give actors on a CPU the machine's cores, which Ray would otherwise cut to its scheduling token."""
-    if spec.engine.threads:
-        return spec
-    threads = torch_threads(cores, spec.actors.max or spec.actors.min)
-    return spec.model_copy(update={"engine": spec.engine.model_copy(update={"threads": threads})})
-
-
-@contextmanager
-def _shown(progress: ProgressView, plan: Plan, ledger: Ledger) -> Iterator[None]:
-    """Keep the progress display up to date with the receipts while the block runs."""
-    done = threading.Event()
-
-    def poll() -> None:
-        while not done.wait(POLL_S):
-            _show(progress, plan, ledger)
-
-    thread = threading.Thread(target=poll, name="mue-progress", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-        _show(progress, plan, ledger)
 
 
 def _show(progress: ProgressView, plan: Plan, ledger: Ledger) -> None:

@@ -56,6 +56,11 @@ class ModelActor:
         self._actor = ray.get_runtime_context().get_actor_id() or "driver"
         self._engine: Engine = build_engine(facts, exits, generation, engine)
 
+    @property
+    def turns(self) -> int:
+        """How often the engine has worked so far."""
+        return self._engine.turns
+
     def __call__(self, table: pa.Table) -> pa.Table:
         """Answer the rows that are `ok`; pass failed, filtered and control rows through."""
         asked = [place for place, status in enumerate(table["status"].to_pylist()) if status == RowStatus.OK]
