@@ -19,6 +19,7 @@ from jobs.stopping import JobStop, StopCause, StopNow
 from pipeline.exit_codes import ExitCode
 from pipeline.intents import Suspects
 from pipeline.ledger import MANIFEST, Ledger
+from pipeline.patience import patiently
 from pipeline.plan import Plan
 from pipeline.shard_read import ShardRead
 from pipeline.spec import JobSpec
@@ -81,8 +82,8 @@ def _run_to_the_end(
         record.end(outcome.exit_code)
         return outcome
     outcome = judged(job.spec.failures, plan, ledger, shards_opened=opened)
-    record.end(outcome.exit_code)
-    ledger.finalize(plan)
+    patiently(lambda: record.end(outcome.exit_code))
+    patiently(lambda: ledger.finalize(plan))
     return outcome
 
 

@@ -120,7 +120,12 @@ def _died(error: BaseException | None) -> bool:
 
 
 def _cause(error: RayError) -> str:
-    """The innermost reason: Ray appends the remote traceback, whose last line names it."""
+    """The innermost reason: what a task raised, or the last line of a remote traceback."""
+    raised = getattr(error, "cause", None)
+    if isinstance(raised, PipelineError):
+        return str(raised)
+    if isinstance(raised, Exception):
+        return f"{type(raised).__name__}: {raised}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 

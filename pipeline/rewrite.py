@@ -17,6 +17,7 @@ from pipeline.commit_table import CommitTable, ranges_of, split_commit_table
 from pipeline.identity import parse_uid
 from pipeline.intervals import Range, Ranges, of_numbers
 from pipeline.ledger import Ledger
+from pipeline.patience import patiently
 from pipeline.publish import publish_or_yield
 from pipeline.receipts import Receipt, live
 from pipeline.records import ROW_SCHEMA, RowStatus
@@ -111,13 +112,9 @@ class PartRewriter:
         answers = answers.set_column(place, answers.schema.field(place), pa.array(attempts, pa.int32()))
         rows = pa.concat_tables([kept, answers.replace_schema_metadata(before.schema.metadata)]).sort_by(_ORDER)
         content = CommitTable(rows, ranges_of(rows), part.receipt.totals, part.receipt.shards)
-        publish_or_yield(
-            self._ledger.storage,
-            content,
-            name=f"{self._attempt}-retry-{next(self._numbers):06d}",
-            attempt=self._attempt,
-            replaces=[part.receipt.part.path],
-        )
+        name, replaces = f"{self._attempt}-retry-{next(self._numbers):06d}", [part.receipt.part.path]
+        storage = self._ledger.storage
+        patiently(lambda: publish_or_yield(storage, content, name=name, attempt=self._attempt, replaces=replaces))
         for status in answers["status"].to_pylist():
             self.done[RowStatus(status)] += 1
 

@@ -15,6 +15,7 @@ COMMANDS = [
     "status",
     "inspect",
     "failures",
+    "retry",
     "export",
     "eval",
     "doctor",
