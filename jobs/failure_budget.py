@@ -10,6 +10,7 @@ from jobs.pending import bad_shards
 from pipeline.intervals import Range, merge, of_numbers
 from pipeline.ledger import Ledger
 from pipeline.plan import Plan
+from pipeline.progress import Progress
 from pipeline.receipts import Receipt, live
 from pipeline.records import RowStatus
 from pipeline.spec import FailuresConfig
@@ -26,14 +27,13 @@ class FailureBudget:
         self._allowed, self._ledger = allowed, ledger
         self._failed: dict[str, dict[str, tuple[Range, ...]]] = {}
 
-    def exceeded_so_far(self) -> str | None:
-        """Return in words why a running job should not go on, or None.
+    def exceeded_so_far(self, progress: Progress) -> str | None:
+        """Return in words why a running job that got so far should not go on, or None.
 
         A share, and that every row fails, is judged once `share_after_rows` rows are committed.
         """
-        progress = self._ledger.progress()
         judged = progress.rows_committed >= self._allowed.share_after_rows
-        return self._explained(self._rows_exceeded(share=judged) or self._run_exceeded())
+        return self._explained(self._rows_exceeded(progress, share=judged) or self._run_exceeded())
 
     def exceeded(self, plan: Plan) -> str | None:
         """Return in words what failed beyond the budget at a job's end, or None. That every row fails always is."""
@@ -41,10 +41,10 @@ class FailureBudget:
         if len(bad) > self._allowed.max_bad_shards:
             allowed = self._allowed.max_bad_shards
             return f"{len(bad)} bad shards, but failures.max_bad_shards is {allowed}; see 'mue failures'"
-        return self._explained(self._rows_exceeded(share=True) or self._run_exceeded())
+        return self._explained(self._rows_exceeded(self._ledger.progress(), share=True) or self._run_exceeded())
 
-    def _rows_exceeded(self, *, share: bool) -> str | None:
-        progress, allowed = self._ledger.progress(), self._allowed
+    def _rows_exceeded(self, progress: Progress, *, share: bool) -> str | None:
+        allowed = self._allowed
         failed, rows = progress.rows_failed, progress.rows_committed
         if share and failed and failed == rows:
             return f"every one of {rows} rows failed"

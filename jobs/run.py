@@ -21,6 +21,7 @@ from pipeline.intents import Suspects
 from pipeline.ledger import MANIFEST, Ledger
 from pipeline.patience import patiently
 from pipeline.plan import Plan
+from pipeline.progress import Progress
 from pipeline.shard_read import ShardRead
 from pipeline.spec import JobSpec
 from pipeline.storage import Storage
@@ -43,7 +44,7 @@ def run_job(spec: JobSpec, *, progress: ProgressView) -> JobOutcome:
     plan = ledger.adopt_plan(job.plan)
     if ledger.manifest() is not None and not ledger.progress().unfinished(plan):
         logger.info("every row is committed already: no shard is opened")
-        _show(progress, plan, ledger)
+        _show(progress, plan, ledger.progress())
         return judged(spec.failures, plan, ledger, shards_opened=0)
     record = RunRecord(ledger, spec)
     stop = JobStop(ledger.storage, record.attempt, drain_s=spec.failures.drain_s)
@@ -66,9 +67,10 @@ def _run_to_the_end(
     budget = FailureBudget(job.spec.failures, ledger)
 
     def look() -> None:
-        _show(progress, plan, ledger)
+        committed = ledger.progress()
+        _show(progress, plan, committed)
         stop.look()
-        if reason := budget.exceeded_so_far():
+        if stop.cause is None and (reason := budget.exceeded_so_far(committed)):
             stop.request(StopCause(exit_code=ExitCode.FAILURE_BUDGET, reason=reason))
 
     look()
@@ -133,8 +135,7 @@ def _run_missing(job: PreparedJob, plan: Plan, ledger: Ledger, record: RunRecord
     return len(reads) + len(again)
 
 
-def _show(progress: ProgressView, plan: Plan, ledger: Ledger) -> None:
-    committed = ledger.progress()
+def _show(progress: ProgressView, plan: Plan, committed: Progress) -> None:
     total = row_total(plan, committed)
     progress.update(
         rows_done=committed.rows_committed,

@@ -15,7 +15,7 @@ def at_the_end(job: Any, **allowed: Any) -> str | None:
 
 
 def so_far(job: Any, **allowed: Any) -> str | None:
-    return FailureBudget(FailuresConfig(**allowed), job.ledger).exceeded_so_far()
+    return FailureBudget(FailuresConfig(**allowed), job.ledger).exceeded_so_far(job.ledger.progress())
 
 
 def test_failed_rows_are_allowed_unless_a_share_is_given(finished: Any) -> None:
