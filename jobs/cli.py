@@ -20,6 +20,7 @@ from jobs.cli_options import Actors, ConfigFile, Exits, Inputs, Model, OutputOpt
 from jobs.cli_plan import plan
 from jobs.cli_read import export, failures, inspect, status
 from jobs.cli_repair import repair
+from jobs.cli_retry import retry
 from jobs.cli_train import train
 from jobs.doctor import check_line, examine
 from jobs.job_folder import open_job
@@ -115,6 +116,10 @@ def run(
 
     with ProgressView.for_terminal(quiet=terminal.verbosity < 0, log_format=terminal.log_format) as progress:
         outcome = run_job(spec, progress=progress)
+    if outcome.exit_code in (ExitCode.INTERRUPTED, ExitCode.SIGINT):
+        # Whoever stops a job will not wait for all of its rows to be added up.
+        terminal.error(outcome.reason)
+        raise typer.Exit(int(outcome.exit_code))
     summary = summarise(open_job(spec.output.url))
     facts = {"output": spec.output.url, "exit_code": int(outcome.exit_code), "reason": outcome.reason}
     facts["summary"] = summary_facts(summary)
@@ -126,7 +131,7 @@ def run(
     raise typer.Exit(int(outcome.exit_code))
 
 
-for command in (plan, status, inspect, failures, export, repair):
+for command in (plan, status, inspect, failures, export, retry, repair):
     app.command()(command)
 app.command()(train)
 app.command("eval")(eval_)

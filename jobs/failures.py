@@ -12,6 +12,7 @@ from jobs.terminal import printable
 from mue_model.config import ConfigError
 from mue_model.config_errors import unknown_key
 from pipeline.ledger import Ledger
+from pipeline.receipts import live
 from pipeline.records import ErrorCode, RowStatus, ShardCode
 
 CODES = tuple(dict.fromkeys([code.value for code in ErrorCode] + [code.value for code in ShardCode]))
@@ -57,7 +58,10 @@ def _found(ledger: Ledger, code: str | None) -> Iterator[Failure]:
                 message=entry.message,
                 attempts=entry.attempts,
             )
-    for table in ledger.read_live(_COLUMNS):
+    for receipt in live(ledger.receipts()):
+        if receipt.part is None or not receipt.part.failed:
+            continue
+        table = ledger.read_part(receipt, _COLUMNS)
         failed = table.filter(pc.equal(table["status"], RowStatus.FAILED.value))
         for row in failed.to_pylist():
             if code in (None, row["error_code"]):
@@ -74,6 +78,6 @@ def _found(ledger: Ledger, code: str | None) -> Iterator[Failure]:
 
 
 def failure_line(failure: Failure) -> str:
-    """Return a failure as one line for people."""
+    """Return a failure as one line for people; `x2` after the code: it failed at two attempts."""
     key = f" {failure.key}" if failure.key else ""
-    return printable(f"{failure.kind:<5} {failure.id:<24} {failure.code:<18}{key} {failure.message}")
+    return printable(f"{failure.kind:<5} {failure.id:<24} {failure.code:<18}x{failure.attempts}{key} {failure.message}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobs.poison import TooMuchPoison
 from mue_model.config import ConfigError
 from mue_model.model_folder import ModelFolderError
 from pipeline.errors import PipelineError
@@ -14,6 +15,8 @@ KNOWN_ERRORS: tuple[type[Exception], ...] = (ConfigError, ModelFolderError, Pipe
 _USAGE: tuple[type[Exception], ...] = (ConfigError, ModelFolderError, PlanError, FingerprintMismatch, UnusableUrl)
 
 
-def exit_code_of(error: Exception) -> ExitCode:
-    """Return 2 where the command line, a setting or an input must change, else 1."""
+def exit_code_of(error: BaseException) -> ExitCode:
+    """Return 2 where the command line, a setting or an input must change, 3 where too much fails, else 1."""
+    if isinstance(error, TooMuchPoison):
+        return ExitCode.FAILURE_BUDGET
     return ExitCode.USAGE if isinstance(error, _USAGE) else ExitCode.FAILURE

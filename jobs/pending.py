@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
+from pipeline.intervals import Ranges, subtract
 from pipeline.ledger import Ledger
 from pipeline.plan import Plan, PlannedShard
 from pipeline.records import ShardState
@@ -11,10 +14,16 @@ BAD_SHARD_ATTEMPTS = 2
 """A shard that cannot be read whole is read once more before it is given up."""
 
 
-def unfinished_reads(plan: Plan, ledger: Ledger) -> list[ShardRead]:
-    """Return the shards that are not finished, each with the rows that need not be done again."""
+def unfinished_reads(plan: Plan, ledger: Ledger, *, of: Container[str] | None = None) -> list[ShardRead]:
+    """Return the shards that are not finished, each with the rows that need not be done again; `of`: only these."""
     skips = ledger.progress().unfinished(plan)
-    return [_read(shard, tuple(skips[shard.shard_id])) for shard in plan.shards if shard.shard_id in skips]
+    shards = [shard for shard in plan.shards if shard.shard_id in skips and (of is None or shard.shard_id in of)]
+    return [_read(shard, tuple(skips[shard.shard_id])) for shard in shards]
+
+
+def any_uncommitted(ledger: Ledger, shard_id: str, rows: Ranges) -> bool:
+    """Return whether any of these rows of a shard is not committed yet."""
+    return bool(subtract(rows, ledger.progress().of(shard_id).done))
 
 
 def bad_shards(plan: Plan, ledger: Ledger) -> list[PlannedShard]:

@@ -13,6 +13,9 @@ import ray.data
 
 logger = logging.getLogger(__name__)
 
+OOM_RETRIES = 3
+"""How often a local Ray runs a task again that it ended for want of memory; a cluster has a setting of its own."""
+
 
 @contextmanager
 def ray_session(*, num_cpus: int) -> Iterator[None]:
@@ -34,6 +37,8 @@ def ray_session(*, num_cpus: int) -> Iterator[None]:
         if address:
             ray.init(address=address, **options)
         else:
+            # Ray ends a worker when memory runs low and runs its task again, for ever unless told.
+            os.environ.setdefault("RAY_task_oom_retries", str(OOM_RETRIES))
             ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **options)
         try:
             yield

@@ -5,17 +5,22 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import json
+import logging
 import platform
 import secrets
 import time
 from typing import Any
 
 from jobs.job_folder import RUN, run_facts
+from jobs.known_errors import exit_code_of
 from jobs.machine import this_machine
 from pipeline.canonical_json import canonical_json
+from pipeline.errors import PipelineError
 from pipeline.exit_codes import ExitCode
 from pipeline.ledger import Ledger
 from pipeline.spec import JobSpec
+
+logger = logging.getLogger(__name__)
 
 _PACKAGES = ("mue", "ray", "torch", "pyarrow", "pillow", "tokenizers")
 
@@ -28,10 +33,13 @@ def new_attempt() -> str:
 class RunRecord:
     """One attempt, written when it begins and again when it ends; earlier attempts are kept."""
 
-    def __init__(self, ledger: Ledger, spec: JobSpec, attempt: str) -> None:
+    def __init__(self, ledger: Ledger, spec: JobSpec, attempt: str, *, retries: int | None = None) -> None:
+        """Begin an attempt; `retries`: it only runs so many failed rows anew."""
         self.attempt = attempt
         self._ledger = ledger
         self._earlier: list[dict[str, Any]] = run_facts(ledger).get("attempts", [])
+        self.previous_was_killed = bool(self._earlier) and self._earlier[-1].get("exit_code") is None
+        """The attempt before this one could not record its end: something ended its process."""
         self._began = time.monotonic()
         self._rows_before = ledger.progress().rows_committed
         machine = this_machine()
@@ -45,12 +53,18 @@ class RunRecord:
             "memory_gib": round(machine.memory_gib, 1),
             "spec": json.loads(spec.model_dump_json()),
         }
+        if retries is not None:
+            self._facts["retries"] = retries
         self._write()
 
-    def end(self, exit_code: ExitCode) -> None:
-        """Record how the attempt ended. Rows per second count what this attempt committed over its whole time."""
+    def end(self, exit_code: ExitCode, *, rows: int | None = None) -> None:
+        """Record how the attempt ended. Rows per second count what it did over its whole time.
+
+        `rows` left out: those that this attempt committed for the first time.
+        """
         wall_s = time.monotonic() - self._began
-        rows = self._ledger.progress().rows_committed - self._rows_before
+        if rows is None:
+            rows = self._ledger.progress().rows_committed - self._rows_before
         self._facts |= {
             "exit_code": int(exit_code),
             "wall_s": round(wall_s, 3),
@@ -58,6 +72,13 @@ class RunRecord:
             "rows_per_s": round(rows / wall_s, 3),
         }
         self._write()
+
+    def end_badly(self, error: BaseException) -> None:
+        """Record what ended the attempt, if that can be recorded: the reason may be that nothing can be written."""
+        try:
+            self.end(exit_code_of(error))
+        except PipelineError as error:
+            logger.warning("how the attempt ended could not be recorded: %s", error)
 
     def _write(self) -> None:
         last = {key: self._facts.get(key) for key in ("exit_code", "wall_s", "rows", "rows_per_s")}

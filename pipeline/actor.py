@@ -53,6 +53,11 @@ class ModelActor:
         self._actor = own_id or "driver"
         self._engine: Engine = build_engine(facts, exits, generation, engine)
 
+    @property
+    def turns(self) -> int:
+        """How often the engine has worked so far."""
+        return self._engine.turns
+
     def __call__(self, table: pa.Table) -> Iterator[pa.Table]:
         """Return what `answer` gives in pieces that Ray does not cut inside an image; every row is answered before."""
         return cut_at_images(self.answer(table))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset, TaskPoolStrategy
-from ray.exceptions import RayError
+from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError, RayError, WorkerCrashedError
 
 from mue_model.config import ExitConfig, GenerationConfig
 from mue_model.model_folder import ModelFacts
-from pipeline.actor import ModelActor
 from pipeline.blocks import TARGET_BLOCK_BYTES
 from pipeline.errors import PipelineError
+from pipeline.guard import Guard
+from pipeline.guarded import GuardedDecode, GuardedModelActor
 from pipeline.preprocess import DecodeRows
 from pipeline.shard_read import ShardRead
 from pipeline.sinks import LedgerSink
@@ -28,7 +31,11 @@ WRITE_CPUS = 0.25
 
 WAITING_CALLS = 4
 """Calls that lie ready at an actor beside those that run: enough to hide the way there, few for they hold pixels."""
-NO_PROGRESS_TIMEOUT_S = 600
+TASK_RETRIES = 3
+"""How often Ray runs a read, decode or write anew whose process died; unless told, it would do so for ever."""
+STUCK_ROUNDS = 5
+"""Ray gives up once nothing has moved for so many times `failures.stuck_s`: until then a stuck process is ended and its
+rows are isolated, step by step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +46,16 @@ class Segment:
     attempt: str
     reads: Sequence[ShardRead]
     fingerprint: str
+    guard: Guard
 
 
 class SegmentFailed(PipelineError):
     """Ray gave up on a segment. The message has the cause; what was committed before stays committed."""
+
+    def __init__(self, message: str, *, died: bool = False) -> None:
+        super().__init__(message)
+        self.died = died
+        """Because processes died, not because a task or an actor's start raised."""
 
 
 def run_segment(
@@ -62,14 +75,57 @@ def run_segment(
     )
     try:
         rows = build(spec, segment, facts, exits, generation)
-        rows.write_datasink(sink, ray_remote_args={"num_cpus": WRITE_CPUS})
+        rows.write_datasink(sink, ray_remote_args={"num_cpus": WRITE_CPUS, "max_retries": TASK_RETRIES})
     except RayError as error:
-        advice = "what was committed is kept, and the same command goes on from there; -v shows where it happened"
-        raise SegmentFailed(f"the job stopped: {_cause(error)}; {advice}") from error
+        raise _failed(error) from error
+
+
+def stream_segment(
+    spec: JobSpec,
+    segment: Segment,
+    facts: ModelFacts,
+    exits: ExitConfig,
+    generation: GenerationConfig,
+    *,
+    take: Callable[[pa.Table], None],
+) -> None:
+    """Read and answer the segment's rows, and give this process their `COMMIT_SCHEMA` tables; nothing is committed.
+
+    Raises:
+        SegmentFailed: As `run_segment` does.
+    """
+    try:
+        for table in build(spec, segment, facts, exits, generation).iter_batches(
+            batch_size=None, batch_format="pyarrow"
+        ):
+            take(table)
+    except RayError as error:
+        raise _failed(error) from error
+
+
+def _failed(error: RayError) -> SegmentFailed:
+    advice = "what was committed is kept, and the same command goes on from there; -v shows where it happened"
+    return SegmentFailed(f"the job stopped: {_cause(error)}; {advice}", died=_died(error))
+
+
+def _died(error: BaseException | None) -> bool:
+    """Whether a process, or its node, ended under the work; an actor that cannot start says so itself."""
+    while error is not None:
+        if isinstance(error, RayActorError):
+            return not error.actor_init_failed
+        if isinstance(error, (WorkerCrashedError, NodeDiedError, OutOfMemoryError)):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _cause(error: RayError) -> str:
-    """The innermost reason: Ray appends the remote traceback, whose last line names it."""
+    """The innermost reason: what a task raised, or the last line of a remote traceback."""
+    raised = getattr(error, "cause", None)
+    if isinstance(raised, PipelineError):
+        return str(raised)
+    if isinstance(raised, Exception):
+        return f"{type(raised).__name__}: {raised}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 
@@ -78,35 +134,41 @@ def build(
     spec: JobSpec, segment: Segment, facts: ModelFacts, exits: ExitConfig, generation: GenerationConfig
 ) -> Dataset:
     """Return the segment's rows as a lazy Dataset of `COMMIT_SCHEMA` tables."""
-    _set_context()
+    _set_context(spec.failures.stuck_s)
     decode = DecodeRows.of_job(spec, facts, generation)
-    rows = ray.data.read_datasource(
-        ShardSource(segment.reads, spec.inputs), override_num_blocks=len(segment.reads), num_cpus=READ_CPUS
-    )
-    decoded = rows.map_batches(
-        decode,
-        batch_format="pyarrow",
-        batch_size=spec.actors.rows_per_call,
-        compute=TaskPoolStrategy(),
-        num_cpus=DECODE_CPUS,
-    )
-    arguments = (facts.name, facts.digest, exits, generation, spec.engine, segment.attempt)
+    rows = _read(ShardSource(segment.reads, spec.inputs, segment.guard.stop_watch()), tasks=len(segment.reads))
+    decoded = _in_tasks(rows, GuardedDecode(decode, segment.guard), spec.actors.rows_per_call)
+    arguments = (segment.guard, facts.name, facts.digest, exits, generation, spec.engine, segment.attempt)
     return _on_actors(decoded, spec.actors, arguments)
 
 
-def _on_actors(rows: Dataset, actors: ActorsConfig, constructor_args: tuple[object, ...]) -> Dataset:
-    """Send `rows` through a pool of `ModelActor`s.
+def _read(source: ShardSource, tasks: int) -> Dataset:
+    with _unnamed_settings():
+        return ray.data.read_datasource(
+            source, override_num_blocks=tasks, ray_remote_args={"num_cpus": READ_CPUS, "max_retries": TASK_RETRIES}
+        )
 
-    Bounded restarts have no named parameter and go through `ray_remote_args`, which Ray 2.64 removes: the
-    version range in pyproject.toml ends there, and this is the only call to change.
-    """
+
+def _in_tasks(rows: Dataset, decode: GuardedDecode, rows_per_call: int) -> Dataset:
+    with _unnamed_settings():
+        return rows.map_batches(
+            decode,
+            batch_format="pyarrow",
+            batch_size=rows_per_call,
+            compute=TaskPoolStrategy(),
+            num_cpus=DECODE_CPUS,
+            max_retries=TASK_RETRIES,
+        )
+
+
+def _on_actors(rows: Dataset, actors: ActorsConfig, constructor_args: tuple[object, ...]) -> Dataset:
+    """Send `rows` through a pool of model actors."""
     gpus = actors.num_gpus
     if gpus is None:
         gpus = 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+    with _unnamed_settings():
         return rows.map_batches(
-            ModelActor,
+            GuardedModelActor,
             fn_constructor_args=constructor_args,
             batch_format="pyarrow",
             batch_size=actors.rows_per_call,
@@ -116,6 +178,18 @@ def _on_actors(rows: Dataset, actors: ActorsConfig, constructor_args: tuple[obje
             max_restarts=actors.max_restarts,
             max_task_retries=actors.max_restarts,
         )
+
+
+@contextmanager
+def _unnamed_settings() -> Iterator[None]:
+    """Let calls pass what has no named parameter: bounds of retries and restarts.
+
+    They go through `ray_remote_args`, which Ray 2.64 removes: the version range in pyproject.toml ends there, and the
+    calls in this block are those to change.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+        yield
 
 
 def _pool(actors: ActorsConfig) -> ActorPoolStrategy:
@@ -129,10 +203,10 @@ def _pool(actors: ActorsConfig) -> ActorPoolStrategy:
     )
 
 
-def _set_context() -> None:
+def _set_context(stuck_s: float) -> None:
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.target_max_block_size = TARGET_BLOCK_BYTES
     context.memory_usage_poll_interval_s = None  # else every call in flight reads the memory of its process each second
     context.max_errored_blocks = 0
-    context.execution_no_progress_timeout_s = NO_PROGRESS_TIMEOUT_S
+    context.execution_no_progress_timeout_s = STUCK_ROUNDS * stuck_s

@@ -67,8 +67,17 @@ class ErrorCode(StrEnum):
     """The model produced NaN or infinity on this row."""
     OUT_OF_MEMORY = "out_of_memory"
     """The row does not fit into device memory even alone."""
-    ENGINE_DIED = "engine_died"
-    """The engine stopped with the row in hand."""
+    POISON = "poison"
+    """The process died, or hung and was ended, each time it had the row in hand, at last the row alone."""
+
+    @property
+    def permanent(self) -> bool:
+        """Whether another attempt at the same input and settings must fail in the same way."""
+        return self not in _PASSING
+
+
+_PASSING = (ErrorCode.MODEL_ERROR, ErrorCode.NONFINITE, ErrorCode.OUT_OF_MEMORY, ErrorCode.POISON)
+"""What a machine may have to do with; all other codes follow from the row's own bytes."""
 
 
 class ShardState(StrEnum):

@@ -9,6 +9,7 @@ from ray.data import Datasink
 from ray.data._internal.execution.interfaces import TaskContext
 
 from pipeline.ledger import Ledger
+from pipeline.patience import patiently
 from pipeline.storage import Storage
 
 
@@ -32,7 +33,8 @@ class LedgerSink(Datasink[int]):
         """Commit all blocks of one write task as one part; returns its rows."""
         table = pa.concat_tables(list(blocks))
         name = f"{self._attempt}-{self._segment:04d}-{ctx.task_idx:06d}"
-        receipt = Ledger(Storage.open(self._output)).commit(
-            table, name=name, attempt=self._attempt, fingerprint=self._fingerprint
+        ledger = Ledger(Storage.open(self._output))
+        receipt = patiently(
+            lambda: ledger.commit(table, name=name, attempt=self._attempt, fingerprint=self._fingerprint)
         )
         return receipt.part.rows if receipt.part else 0

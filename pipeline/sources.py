@@ -10,6 +10,7 @@ from ray.data import DataContext, Datasource
 from ray.data.block import BlockMetadata
 from ray.data.datasource import ReadTask
 
+from pipeline.control import StopWatch
 from pipeline.records import RAW_SCHEMA
 from pipeline.shard_read import ShardRead
 from pipeline.shard_rows import iter_tables
@@ -19,9 +20,9 @@ from pipeline.spec import InputsConfig
 class ShardSource(Datasource):
     """Reads shards strictly; bad input becomes rows and control rows, never an exception."""
 
-    def __init__(self, reads: Sequence[ShardRead], inputs: InputsConfig) -> None:
+    def __init__(self, reads: Sequence[ShardRead], inputs: InputsConfig, stop: StopWatch) -> None:
         super().__init__()
-        self._reads, self._inputs = tuple(reads), inputs
+        self._reads, self._inputs, self._stop = tuple(reads), inputs, stop
 
     def get_name(self) -> str:
         """Name of the read tasks in Ray's logs, after "Read"."""
@@ -37,7 +38,7 @@ class ShardSource(Datasource):
         """One task per shard, whatever parallelism Ray asks for: a shard is a forward-only stream."""
         return [
             ReadTask(
-                _reader(read, self._inputs),
+                _reader(read, self._inputs, self._stop),
                 BlockMetadata(
                     num_rows=None, size_bytes=read.size, input_files=[read.url], exec_stats=None, task_exec_stats=None
                 ),
@@ -48,8 +49,8 @@ class ShardSource(Datasource):
         ]
 
 
-def _reader(read: ShardRead, inputs: InputsConfig) -> Callable[[], Iterator[pa.Table]]:
-    return partial(
+def _reader(read: ShardRead, inputs: InputsConfig, stop: StopWatch) -> Callable[[], Iterator[pa.Table]]:
+    tables = partial(
         iter_tables,
         read.url,
         read.shard_id,
@@ -61,3 +62,14 @@ def _reader(read: ShardRead, inputs: InputsConfig) -> Callable[[], Iterator[pa.T
         expected_size=read.size,
         expected_etag=read.etag,
     )
+    return partial(_until_stopped, tables, stop)
+
+
+def _until_stopped(tables: Callable[[], Iterator[pa.Table]], stop: StopWatch) -> Iterator[pa.Table]:
+    """Yield the shard's tables; once the job is to stop no more, and so no total: the shard's end was not reached."""
+    if stop.stopped():
+        return
+    for table in tables():
+        yield table
+        if stop.stopped():
+            return

@@ -156,8 +156,8 @@ class ActorsConfig(Config):
     stay full while calls x rows per call are twice the rows in flight."""
     rows_per_call: int = Field(default=32, gt=0)
     """Images Ray hands over in one call, each with all that is asked about it."""
-    max_restarts: int = Field(default=3, ge=0)
-    """How often Ray restarts a dead actor before the job fails."""
+    max_restarts: int = Field(default=3, gt=0)
+    """How often Ray restarts a dead actor. After that the job starts new ones as long as it gets on with each."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -167,12 +167,27 @@ class ActorsConfig(Config):
 
 
 class FailuresConfig(Config):
-    """How much may fail before the job exits with code 3."""
+    """How much may fail before the job exits with code 3, and how it deals with what is stuck or told to stop."""
 
     max_bad_shards: int = Field(default=0, ge=0)
     """Shards that may be corrupt. Their good rows are kept in any case."""
     max_failed_share: float = Field(default=1.0, ge=0, le=1)
-    """Share of rows that may fail."""
+    """Share of rows that may fail. Judged at the end, and while the job runs from `share_after_rows` on."""
+    share_after_rows: int = Field(default=1000, gt=0)
+    """Committed rows from which on a running job is stopped for its share of failed rows: few rows prove nothing."""
+    max_failed_rows: int | None = Field(default=None, ge=0)
+    """Rows that may fail; left out: any number. A running job stops at the next one."""
+    max_consecutive_failed: int | None = Field(default=None, gt=0)
+    """Rows of a shard that may fail one after the other; left out: any number. A running job stops at the next one."""
+    max_poison_rows: int = Field(default=20, ge=0)
+    """Rows that may kill or hang their process in one run; each becomes a failed row. More of them point to the machine
+    or the model, and the job stops."""
+    stuck_s: float = Field(default=600.0, gt=0)
+    """Seconds after which a decode or model process that makes no progress is ended and its rows are isolated. Longer
+    than a model takes for one step of a full group."""
+    drain_s: float = Field(default=25.0, ge=0)
+    """Seconds that the rows in hand may take to finish and be committed after SIGTERM or Ctrl-C; then the job stops at
+    once, and they are done anew by the next run."""
 
 
 class AuditConfig(Config):

@@ -67,6 +67,8 @@ class Engine:
         self._changed = threading.Condition()
         self._closed = False
         self._death: BaseException | None = None
+        self.turns = 0
+        """How often the runner has worked; with rows in hand, one that does not grow shows a stuck engine."""
         self._thread = threading.Thread(target=self._serve, name="mue-engine", daemon=True)
         self._thread.start()
 
@@ -105,6 +107,7 @@ class Engine:
             while self._admit():
                 for number, result in self._runner.step(held_back=bool(self._waiting)):
                     self._deliver(self._inside.pop(number), result)
+                self.turns += 1
         except BaseException as death:
             self._die(death)
             raise

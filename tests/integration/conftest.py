@@ -52,12 +52,20 @@ def draw_shard() -> Callable[..., dict[str, bytes]]:
     """Write one shard of drawn scenes; returns its images by key."""
     import webdataset
 
-    def draw(path: Path, rows: int, *, seed: int = 0, replaced: dict[int, bytes] | None = None) -> dict[str, bytes]:
+    def draw(
+        path: Path,
+        rows: int,
+        *,
+        seed: int = 0,
+        replaced: dict[int, bytes] | None = None,
+        marks: dict[int, bytes] | None = None,
+    ) -> dict[str, bytes]:
+        """`marks` are put behind the end of images, where no decoder looks."""
         rng, images = random.Random(seed), {}
         with webdataset.TarWriter(str(path), mtime=0) as writer:
             for row in range(rows):
                 image, caption = scene(rng)
-                image = (replaced or {}).get(row, image)
+                image = (replaced or {}).get(row, image) + (marks or {}).get(row, b"")
                 key = f"s{seed}r{row:04d}"
                 images[key] = image
                 writer.write({"__key__": key, "jpg": image, "txt": caption.encode()})

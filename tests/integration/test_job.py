@@ -150,3 +150,27 @@ def test_photographs(tmp_path: Path, photo_shards: list[str]) -> None:
     assert len({row["uid"] for row in rows}) == len(rows) == 60
     assert {row["status"] for row in rows} == {"ok"}
     assert all(row["key"] == f"{json.loads(row['meta_json'])['json']['coco_id']:012d}" for row in rows)
+
+
+@pytest.mark.slow
+def test_a_failure_budget_stops_the_running_job_and_a_larger_one_lets_it_go_on(
+    tmp_path: Path, draw_shard: DrawShard
+) -> None:
+    draw_shard(tmp_path / "00000.tar", 1200, replaced=dict.fromkeys(range(20), b"no image at all"))
+    shard, output = str(tmp_path / "00000.tar"), tmp_path / "out"
+
+    outcome = run(job(shard, output, failures=FailuresConfig(max_failed_rows=5)))
+
+    assert outcome.exit_code is ExitCode.FAILURE_BUDGET
+    assert "rows failed, but failures.max_failed_rows is 5 (unknown_format" in outcome.reason
+    early = len(committed(output))
+    assert 0 < early < 1200, "it did not wait for the end"
+    again = run(job(shard, output, failures=FailuresConfig(max_failed_rows=5)))
+    assert (again.exit_code, again.shards_opened) == (ExitCode.FAILURE_BUDGET, 0)
+    assert len(committed(output)) == early
+
+    assert run(job(shard, output, failures=FailuresConfig(max_failed_rows=20))).exit_code is ExitCode.OK
+
+    rows = committed(output)
+    assert sorted(row["row_in_shard"] for row in rows) == list(range(1200))
+    assert {row["row_in_shard"] for row in rows if row["status"] == "failed"} == set(range(20))

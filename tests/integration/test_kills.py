@@ -99,22 +99,46 @@ def test_kill_the_actor(tmp_path: Path, shards: Path, undisturbed: dict[str, dic
     assert_same_answers(output, undisturbed)
 
 
-@pytest.mark.parametrize(
-    ("kill", "code"),
-    [
-        (signal.SIGKILL, -signal.SIGKILL),
-        pytest.param(signal.SIGTERM, 75, marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
-    ],
-)
-def test_kill_the_driver(
-    tmp_path: Path, shards: Path, undisturbed: dict[str, dict[str, Any]], kill: signal.Signals, code: int
+def test_kill_the_driver(tmp_path: Path, shards: Path, undisturbed: dict[str, dict[str, Any]]) -> None:
+    output = tmp_path / "out"
+    job = start(shards, output)
+    wait_for_commits(job, output, 2)
+    job.kill()
+    assert job.wait(DEADLINE_S) == -signal.SIGKILL
+    assert_the_same_command_goes_on(shards, output, undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("signals", [1, 2])
+def test_stop_the_driver(
+    tmp_path: Path,
+    shards: Path,
+    undisturbed: dict[str, dict[str, Any]],
+    number: signal.Signals,
+    code: int,
+    signals: int,
 ) -> None:
     output = tmp_path / "out"
     job = start(shards, output)
     wait_for_commits(job, output, 2)
-    job.send_signal(kill)
+    before = len(committed(output))
+    for _ in range(signals):
+        job.send_signal(number)
+        time.sleep(0.5)
     assert job.wait(DEADLINE_S) == code
+    errors = [line for line in (tmp_path / "stderr.txt").read_text().splitlines() if line.startswith("error:")]
+    rows = len(committed(output))
+    assert errors == [
+        f"error: stopped by {number.name}: {rows} rows are committed and stay so; the same command resumes"
+    ]
+    assert json.loads((output / "run.json").read_text())["exit_code"] == code
+    if signals == 1:
+        assert rows >= before + 100, "the rows in hand were finished and committed"
+    assert_the_same_command_goes_on(shards, output, undisturbed)
+
+
+def assert_the_same_command_goes_on(shards: Path, output: Path, undisturbed: dict[str, dict[str, Any]]) -> None:
     assert not (output / "manifest.json").exists(), "the job ended before it was killed"
     before = {path.name: path.read_bytes() for path in (output / "done").glob("*.json")}
     assert before, "something was committed before the kill"
@@ -125,3 +149,4 @@ def test_kill_the_driver(
     after = {path.name: path.read_bytes() for path in (output / "done").glob("*.json")}
     assert before.items() <= after.items(), "what was committed stays as it was"
     assert json.loads((output / "run.json").read_text())["exit_code"] == 0
+    assert not list((output / "intents").glob("*")), "nothing is under suspicion"

@@ -16,6 +16,7 @@ COMMANDS = [
     "status",
     "inspect",
     "failures",
+    "retry",
     "export",
     "repair",
     "eval",

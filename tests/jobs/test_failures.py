@@ -40,6 +40,7 @@ def test_a_line_stays_one_line(with_failures: Any) -> None:
     lines = [failure_line(failure) for failure in failures_of(with_failures.ledger)]
     assert not any("\n" in line for line in lines)
     assert "cut short" in lines[1]
+    assert [" x2" in line for line in lines] == [True, False, False], "how often it was tried"
 
 
 def test_names_from_a_tar_cannot_command_the_terminal(job: Any) -> None:

@@ -6,14 +6,7 @@ import threading
 
 import pytest
 
-from jobs.interrupts import Interrupted, signals_request_stop, sigterm_interrupts
-
-
-def test_sigterm_interrupts_inside_the_block_only() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Interrupted), sigterm_interrupts():
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) is before
+from jobs.interrupts import signals_request_stop
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

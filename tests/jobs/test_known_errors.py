@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from jobs.known_errors import KNOWN_ERRORS, exit_code_of
+from jobs.poison import TooMuchPoison
 from mue_model.config import ConfigError
 from mue_model.model_folder import ModelFolderError
 from pipeline.completeness import IncompleteJob
@@ -25,6 +26,11 @@ def test_what_the_caller_must_change_is_2(error: Exception) -> None:
 def test_what_went_wrong_on_the_way_is_1(error: Exception) -> None:
     assert isinstance(error, KNOWN_ERRORS)
     assert exit_code_of(error) == 1
+
+
+def test_what_the_failure_budget_forbids_is_3() -> None:
+    assert isinstance(TooMuchPoison("x"), KNOWN_ERRORS)
+    assert exit_code_of(TooMuchPoison("x")) == 3
 
 
 def test_our_own_faults_are_not_known() -> None:

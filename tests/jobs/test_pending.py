@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.pending import bad_shards, give_up_bad_shards, second_reads, unfinished_reads
+from jobs.pending import any_uncommitted, bad_shards, give_up_bad_shards, second_reads, unfinished_reads
 
 
 def test_everything_is_left_before_the_first_commit(job: Any) -> None:
@@ -44,3 +44,14 @@ def test_a_shard_that_was_whole_the_second_time_is_not_given_up(job: Any) -> Non
     give_up_bad_shards(job.plan, job.ledger)
     assert job.ledger.failure_entries() == []
     assert bad_shards(job.plan, job.ledger) == []
+
+
+def test_rows_are_open_until_every_one_is_committed(job: Any) -> None:
+    job.commit("a1-x", *[job.row("000001-b", number) for number in (0, 1, 3)])
+    assert not any_uncommitted(job.ledger, "000001-b", ((0, 2), (3, 4)))
+    assert any_uncommitted(job.ledger, "000001-b", ((1, 3),))
+    assert any_uncommitted(job.ledger, "000000-a", ((0, 1),))
+
+
+def test_only_some_shards_may_be_asked_for(job: Any) -> None:
+    assert [read.shard_id for read in unfinished_reads(job.plan, job.ledger, of={"000001-b"})] == ["000001-b"]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from jobs.job_folder import run_facts
 from jobs.run_record import RunRecord, new_attempt
+from mue_model.config import ConfigError
 from pipeline.exit_codes import ExitCode
 from pipeline.spec import InputsConfig, JobSpec, OutputConfig
 
@@ -39,3 +42,27 @@ def test_each_attempt_counts_only_its_own_rows(job: Any) -> None:
     assert (facts["exit_code"], facts["rows"]) == (0, 1)
     assert facts["rows_per_s"] > 0
     assert first.attempt != second.attempt
+
+
+def test_an_attempt_that_could_not_record_its_end_was_killed(job: Any) -> None:
+    assert not RunRecord(job.ledger, spec_of(job)).previous_was_killed, "there was none before"
+    second = RunRecord(job.ledger, spec_of(job))
+    assert second.previous_was_killed
+    second.end(ExitCode.INTERRUPTED)
+    assert not RunRecord(job.ledger, spec_of(job)).previous_was_killed
+
+
+def test_a_retry_counts_the_rows_that_it_ran(job: Any) -> None:
+    RunRecord(job.ledger, spec_of(job), retries=3).end(ExitCode.OK, rows=2)
+    facts = run_facts(job.ledger)
+    assert (facts["attempts"][-1]["retries"], facts["rows"]) == (3, 2)
+
+
+def test_a_bad_end_keeps_its_reason_where_nothing_can_be_recorded(job: Any, caplog: pytest.LogCaptureFixture) -> None:
+    record = RunRecord(job.ledger, spec_of(job))
+    record.end_badly(ConfigError("x"))
+    assert run_facts(job.ledger)["exit_code"] == 2
+    (job.folder / "run.json").unlink()
+    (job.folder / "run.json").mkdir()
+    record.end_badly(ConfigError("x"))
+    assert "could not be recorded" in caplog.text

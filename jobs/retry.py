@@ -1,0 +1,184 @@
+"""`mue retry`: failed rows alone are run anew, and take their old places; everything else stays as it is.
+
+Killed at any moment, the output is whole; the same command goes on with what still failed. Of two retries at once one
+wins each part, by the ledger's rule for overlaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from cluster.local import local_layout
+from jobs.job_folder import RUN, open_job, run_facts
+from jobs.machine import this_machine
+from jobs.outcome import JobOutcome, judged, stopped
+from jobs.planning import PreparedJob, prepare
+from jobs.progress import ProgressView
+from jobs.regularly import regularly
+from jobs.run_record import RunRecord, new_attempt
+from jobs.stopping import JobStop, StopNow, driving
+from mue_model.config import ConfigError, parse_config
+from mue_model.config_errors import unknown_key
+from pipeline.ledger import Ledger
+from pipeline.plan import Plan
+from pipeline.records import ErrorCode, RowStatus
+from pipeline.rewrite import PartRewriter, failed_rows, skip_all_but
+from pipeline.shard_read import ShardRead
+from pipeline.spec import JobSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryOutcome:
+    """What a retry did, and how the job stands after it."""
+
+    job: JobOutcome
+    rows_wanted: int
+    rows_by_status: dict[str, int]
+    """What became of the rows that were run; those that failed again have one attempt more."""
+
+    @property
+    def rows_absent(self) -> int:
+        """Rows that did not come again: their shard could not be read so far, or the retry was stopped."""
+        return self.rows_wanted - sum(self.rows_by_status.values())
+
+
+def retry_failed(output: str, *, codes: Sequence[str] = (), force: bool, progress: ProgressView) -> RetryOutcome:
+    """Run the failed rows of a job anew, with the settings of its last attempt.
+
+    Args:
+        output: Output folder of the job.
+        codes: Only rows that failed with one of these; none means any.
+        force: Also rows whose failure follows from their own bytes.
+        progress: Told how many of the rows are done.
+
+    Raises:
+        ConfigError: There is no job, no such code, or only permanent codes are wanted without `force`.
+        FingerprintMismatch: Inputs or the model are not what the job was planned with.
+    """
+    chosen = chosen_codes(codes, force=force)
+    ledger = open_job(output)
+    job = prepare(spec_of(ledger))
+    plan = ledger.adopt_plan(job.plan)
+    wanted = failed_rows(ledger, chosen)
+    rows_wanted = sum(len(part.attempts) for part in wanted)
+    if not wanted:
+        return RetryOutcome(job=_judged(job, plan, ledger), rows_wanted=0, rows_by_status={})
+    attempt = new_attempt()
+    stop = JobStop(ledger.storage, attempt, drain_s=job.spec.failures.drain_s)
+    with driving(ledger, job.spec, attempt, stop):
+        record = RunRecord(ledger, job.spec, attempt, retries=rows_wanted)
+        rewriter = PartRewriter(ledger, wanted, attempt=attempt, fingerprint=plan.fingerprint)
+        outcome = _attempted(job, plan, ledger, record, stop, rewriter, progress)
+    rows_by_status = {status.value: count for status, count in rewriter.done.items()}
+    return RetryOutcome(job=outcome, rows_wanted=rows_wanted, rows_by_status=rows_by_status)
+
+
+def _attempted(
+    job: PreparedJob,
+    plan: Plan,
+    ledger: Ledger,
+    record: RunRecord,
+    stop: JobStop,
+    rewriter: PartRewriter,
+    progress: ProgressView,
+) -> JobOutcome:
+    """Run the wanted rows, and record how that ended."""
+    rows_wanted = rewriter.wanted
+
+    def look() -> None:
+        stop.look()
+        done = rewriter.done
+        progress.update(
+            rows_done=sum(done.values()),
+            rows_total=rows_wanted,
+            estimated=False,
+            failed=done[RowStatus.FAILED],
+            shards_done=0,
+            shards_total=len(plan.shards),
+        )
+
+    try:
+        with stop.listening(), regularly(look):
+            _run(job, plan, ledger, record, stop, rewriter)
+    except StopNow:
+        pass
+    except BaseException as error:
+        record.end_badly(error)
+        raise
+    finally:
+        rewriter.finish()
+    look()
+    outcome = stopped(stop.cause, ledger) if stop.cause else _judged(job, plan, ledger)
+    record.end(outcome.exit_code, rows=sum(rewriter.done.values()))
+    if not ledger.progress().unfinished(plan):
+        ledger.finalize(plan)
+    return outcome
+
+
+def chosen_codes(codes: Sequence[str], *, force: bool) -> frozenset[str]:
+    """Return the codes of the rows to run, or raise `ConfigError` for an unknown one or if none is left."""
+    known = [code.value for code in ErrorCode]
+    for code in codes:
+        if code not in known:
+            raise ConfigError(f"--code '{code}': {unknown_key(code, known, kind='code')}")
+    found = frozenset(codes or known)
+    allowed = frozenset(code for code in found if force or not ErrorCode(code).permanent)
+    if not allowed:
+        names = ", ".join(sorted(found))
+        raise ConfigError(f"--code {names}: such rows fail at every attempt; add --force to run them all the same")
+    return allowed
+
+
+def spec_of(ledger: Ledger) -> JobSpec:
+    """Return the settings of the job's last attempt, writing into the folder where it is now."""
+    attempts = run_facts(ledger).get("attempts") or []
+    if not attempts or "spec" not in attempts[-1]:
+        raise ConfigError(f"{ledger.storage.url}: no attempt has recorded its settings; finish it with 'mue run' first")
+    spec = parse_config(JobSpec, attempts[-1]["spec"], where=f"{ledger.storage.url}/{RUN}")
+    return spec.model_copy(update={"output": spec.output.model_copy(update={"url": ledger.storage.url})})
+
+
+def _judged(job: PreparedJob, plan: Plan, ledger: Ledger) -> JobOutcome:
+    return judged(job.spec.failures, plan, ledger, shards_opened=0)
+
+
+def _run(
+    job: PreparedJob, plan: Plan, ledger: Ledger, record: RunRecord, stop: JobStop, rewriter: PartRewriter
+) -> None:
+    """Read the shards of the wanted rows and give their answers to `rewriter`."""
+    # Ray is imported only when there is something to run.
+    from jobs.ray_session import ray_session
+    from jobs.rounds import Rounds
+    from jobs.segment_run import SegmentRun
+    from pipeline.build import stream_segment
+
+    machine = this_machine()
+    layout = local_layout(machine.cores, memory_gib=machine.memory_gib)
+    rounds = Rounds(
+        ledger,
+        rewriter.is_open,
+        max_poison_rows=job.spec.failures.max_poison_rows,
+        watched=record.previous_was_killed,
+    )
+    work = partial(stream_segment, take=rewriter.take)
+    segment_run = SegmentRun(job, plan, ledger, record.attempt, stop, cores=machine.cores, work=work)
+    with ray_session(num_cpus=layout.ray_num_cpus), stop.listening():
+        rounds.run(partial(_reads, plan, rewriter), segment_run)
+
+
+def _reads(plan: Plan, rewriter: PartRewriter) -> list[ShardRead]:
+    rows = rewriter.open_rows()
+    return [
+        ShardRead(
+            shard_id=shard.shard_id,
+            url=shard.url,
+            size=shard.size,
+            etag=shard.etag,
+            files=shard.files,
+            skip=skip_all_but(rows[shard.shard_id]),
+        )
+        for shard in plan.shards
+        if shard.shard_id in rows
+    ]

@@ -1,0 +1,39 @@
+"""Which rows a retry takes; that it runs them is tested in `tests/integration/test_retry.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jobs.retry import chosen_codes, spec_of
+from jobs.run_record import RunRecord
+from mue_model.config import ConfigError
+from pipeline.records import ErrorCode
+from pipeline.spec import InputsConfig, JobSpec, OutputConfig
+
+
+def test_failures_that_follow_from_the_row_itself_are_left_alone_unless_forced() -> None:
+    assert chosen_codes([], force=False) == {"model_error", "nonfinite", "out_of_memory", "poison"}
+    assert chosen_codes([], force=True) == {code.value for code in ErrorCode}
+    assert chosen_codes(["poison", "corrupt_image"], force=False) == {"poison"}
+    assert chosen_codes(["corrupt_image"], force=True) == {"corrupt_image"}
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [("poisn", "did you mean 'poison'"), ("corrupt_image", "add --force"), ("truncated", "unknown code")],
+)
+def test_codes_that_choose_nothing_are_refused(code: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        chosen_codes([code], force=False)
+
+
+def test_the_settings_are_those_of_the_last_attempt_in_the_folder_as_it_is_called_now(job: Any) -> None:
+    with pytest.raises(ConfigError, match="no attempt has recorded its settings"):
+        spec_of(job.ledger)
+    spec = JobSpec(inputs=InputsConfig(urls=("in/a.tar",)), output=OutputConfig(url="as/it/was"), model="seeded")
+    RunRecord(job.ledger, spec)
+    found = spec_of(job.ledger)
+    assert found.output.url == str(job.folder)
+    assert found.model_copy(update={"output": spec.output}) == spec

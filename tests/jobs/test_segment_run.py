@@ -1,0 +1,72 @@
+"""What a segment is run with, and when it is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.planning import prepare
+from jobs.segment_run import SegmentRun
+from jobs.stopping import JobStop, StopCause
+from pipeline.build import Segment, SegmentFailed
+from pipeline.exit_codes import ExitCode
+from pipeline.intents import Suspects
+from pipeline.shard_read import ShardRead
+from pipeline.spec import InputsConfig, JobSpec, OutputConfig
+
+READ = ShardRead(shard_id="000000-a", url="in/a.tar", size=1)
+CAUSE = StopCause(exit_code=ExitCode.INTERRUPTED, reason="stopped by SIGTERM")
+
+
+class Run:
+    """A segment run whose work is to remember what it was given."""
+
+    def __init__(self, job: Any, folder: Path, error: Exception | None = None) -> None:
+        (folder / "a.tar").write_bytes(bytes(1024))
+        spec = JobSpec(
+            inputs=InputsConfig(urls=(str(folder / "a.tar"),)), output=OutputConfig(url=str(job.folder)), model="seeded"
+        )
+        self.seen: list[tuple[JobSpec, Segment]] = []
+        self.stop = JobStop(job.ledger.storage, "a1", drain_s=30)
+        self._error = error
+        self.run = SegmentRun(prepare(spec), job.plan, job.ledger, "a1", self.stop, cores=4, work=self._work)
+
+    def _work(self, spec: JobSpec, segment: Segment, *rest: object) -> None:
+        self.seen.append((spec, segment))
+        if self._error is not None:
+            raise self._error
+
+    def __call__(self) -> None:
+        self.run([READ], True, Suspects())
+
+
+def test_each_segment_has_a_name_of_its_own_and_a_guard(job: Any, tmp_path: Path) -> None:
+    run = Run(job, tmp_path)
+    run()
+    run()
+    assert [segment.number for _, segment in run.seen] == [0, 1]
+    spec, segment = run.seen[0]
+    assert (segment.guard.attempt, segment.guard.watched, segment.guard.stuck_s) == ("a1", True, spec.failures.stuck_s)
+    assert spec.engine.threads == 3, "an actor on a CPU gets the machine's cores but one"
+
+
+def test_nothing_is_begun_once_the_job_is_to_stop(job: Any, tmp_path: Path) -> None:
+    run = Run(job, tmp_path)
+    run.stop.request(CAUSE)
+    run()
+    assert run.seen == []
+
+
+def test_a_death_matters_unless_the_job_was_to_stop_anyway(job: Any, tmp_path: Path) -> None:
+    run = Run(job, tmp_path, SegmentFailed("the actor died", died=True))
+    with pytest.raises(SegmentFailed):
+        run()
+
+    class StoppedMeanwhile(Run):
+        def _work(self, spec: JobSpec, segment: Segment, *rest: object) -> None:
+            self.stop.request(CAUSE)
+            raise SegmentFailed("the actor died", died=True)
+
+    StoppedMeanwhile(job, tmp_path)()

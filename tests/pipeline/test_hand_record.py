@@ -1,0 +1,90 @@
+"""What is in hand is on record before it is worked on."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pipeline.hand_record import HandRecord, RowKey
+from pipeline.intents import Care, read_intents
+from pipeline.records import ErrorStage
+from pipeline.storage import Storage
+
+A = "000000-a"
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    return Storage.open(str(tmp_path))
+
+
+@pytest.fixture
+def record(storage: Storage) -> HandRecord:
+    return HandRecord(storage, stage=ErrorStage.INFER, owner="a1-actor-1")
+
+
+def on_record(storage: Storage) -> set[RowKey]:
+    return {
+        (shard_id, row)
+        for intent in read_intents(storage).values()
+        for shard_id, ranges in intent.rows.items()
+        for start, stop in ranges
+        for row in range(start, stop)
+    }
+
+
+def keys(*rows: int) -> tuple[RowKey, ...]:
+    return tuple((A, row) for row in rows)
+
+
+def test_rows_are_on_record_while_they_are_held(storage: Storage, record: HandRecord) -> None:
+    with record.holding(keys(1, 2), Care.TOGETHER):
+        assert on_record(storage) == {*keys(1, 2)}
+        with record.holding(keys(5), Care.TOGETHER):
+            assert on_record(storage) == {*keys(1, 2, 5)}
+    assert len(storage.list("intents")) == 1, "one file of a process at a time"
+
+
+def test_a_row_that_was_alone_is_taken_off_at_once(storage: Storage, record: HandRecord) -> None:
+    """Or a process that is killed while idle would condemn the row that it answered last."""
+    with record.holding(keys(7), Care.ALONE):
+        [intent] = read_intents(storage).values()
+        assert (intent.care, intent.rows) == (Care.ALONE, {A: ((7, 8),)})
+    assert storage.list("intents") == []
+
+
+def test_calls_at_a_time_are_all_on_record_and_suspects_have_the_process_to_themselves(
+    storage: Storage, record: HandRecord
+) -> None:
+    inside: set[int] = set()
+    lock, seen_together, alone_with = threading.Lock(), [], []
+
+    def call(number: int) -> None:
+        care = Care.ALONE if number % 5 == 0 else Care.TOGETHER
+        with record.holding(keys(number), care):
+            with lock:
+                inside.add(number)
+            assert (A, number) in on_record(storage)
+            with lock:
+                (alone_with if care is Care.ALONE else seen_together).append(len(inside))
+                inside.remove(number)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(call, range(60)))
+    assert set(alone_with) == {1}
+    assert len(alone_with) == 12
+    assert max(seen_together) > 1, "ordinary calls run side by side"
+
+
+def test_a_record_that_cannot_be_written_keeps_nothing_locked(tmp_path: Path) -> None:
+    (tmp_path / "intents").write_text("a file where the folder should be")
+    record = HandRecord(Storage.open(str(tmp_path)), stage=ErrorStage.INFER, owner="a")
+    for care in (Care.ALONE, Care.TOGETHER):
+        with pytest.raises(Exception, match="a file stands where a folder is needed"), record.holding(keys(1), care):
+            raise AssertionError("worked on without a record")
+    (tmp_path / "intents").unlink()
+    with record.holding(keys(2), Care.ALONE):
+        assert on_record(Storage.open(str(tmp_path))) == {*keys(2)}
