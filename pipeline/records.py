@@ -76,8 +76,14 @@ class ErrorCode(StrEnum):
         return self not in _PASSING
 
 
-_PASSING = (ErrorCode.MODEL_ERROR, ErrorCode.NONFINITE, ErrorCode.OUT_OF_MEMORY, ErrorCode.POISON)
-"""What a machine may have to do with; all other codes follow from the row's own bytes."""
+_PASSING = (
+    ErrorCode.UNREADABLE_IMAGE,
+    ErrorCode.MODEL_ERROR,
+    ErrorCode.NONFINITE,
+    ErrorCode.OUT_OF_MEMORY,
+    ErrorCode.POISON,
+)
+"""What a machine or a storage may have to do with; all other codes follow from the row's own bytes."""
 
 
 class ShardState(StrEnum):

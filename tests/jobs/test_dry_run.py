@@ -56,7 +56,7 @@ def planned(mue: Mue, inputs: list[str], *options: str) -> dict[str, Any]:
 @pytest.fixture
 def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model is measured on few rows: its speed is not what is tested."""
-    monkeypatch.setattr("jobs.sample.MEASURE_ROWS", 32)
+    monkeypatch.setattr("jobs.sample.MEASURE_IMAGES", 32)
 
 
 @pytest.mark.usefixtures("few_rows")

@@ -26,7 +26,7 @@ def test_the_table_says_how_figures_were_made(
     mue: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("jobs.sample.MEASURE_ROWS", 32)
+    monkeypatch.setattr("jobs.sample.MEASURE_IMAGES", 32)
     for name, compress in (("a.tar", False), ("b.tar.gz", True)):
         with webdataset.TarWriter(name, mtime=0, compress=compress) as writer:
             writer.write({"__key__": "bad\x1b[31m", "jpg": b"no image"})

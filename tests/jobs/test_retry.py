@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jobs.retry import chosen_codes, spec_of
-from jobs.run_record import RunRecord
+from jobs.run_record import RunRecord, new_attempt
 from mue_model.config import ConfigError
 from pipeline.records import ErrorCode
 from pipeline.spec import InputsConfig, JobSpec, OutputConfig
@@ -33,7 +33,7 @@ def test_the_settings_are_those_of_the_last_attempt_in_the_folder_as_it_is_calle
     with pytest.raises(ConfigError, match="no attempt has recorded its settings"):
         spec_of(job.ledger)
     spec = JobSpec(inputs=InputsConfig(urls=("in/a.tar",)), output=OutputConfig(url="as/it/was"), model="seeded")
-    RunRecord(job.ledger, spec)
+    RunRecord(job.ledger, spec, new_attempt())
     found = spec_of(job.ledger)
     assert found.output.url == str(job.folder)
     assert found.model_copy(update={"output": spec.output}) == spec

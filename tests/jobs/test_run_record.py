@@ -45,21 +45,21 @@ def test_each_attempt_counts_only_its_own_rows(job: Any) -> None:
 
 
 def test_an_attempt_that_could_not_record_its_end_was_killed(job: Any) -> None:
-    assert not RunRecord(job.ledger, spec_of(job)).previous_was_killed, "there was none before"
-    second = RunRecord(job.ledger, spec_of(job))
+    assert not RunRecord(job.ledger, spec_of(job), new_attempt()).previous_was_killed, "there was none before"
+    second = RunRecord(job.ledger, spec_of(job), new_attempt())
     assert second.previous_was_killed
     second.end(ExitCode.INTERRUPTED)
-    assert not RunRecord(job.ledger, spec_of(job)).previous_was_killed
+    assert not RunRecord(job.ledger, spec_of(job), new_attempt()).previous_was_killed
 
 
 def test_a_retry_counts_the_rows_that_it_ran(job: Any) -> None:
-    RunRecord(job.ledger, spec_of(job), retries=3).end(ExitCode.OK, rows=2)
+    RunRecord(job.ledger, spec_of(job), new_attempt(), retries=3).end(ExitCode.OK, rows=2)
     facts = run_facts(job.ledger)
     assert (facts["attempts"][-1]["retries"], facts["rows"]) == (3, 2)
 
 
 def test_a_bad_end_keeps_its_reason_where_nothing_can_be_recorded(job: Any, caplog: pytest.LogCaptureFixture) -> None:
-    record = RunRecord(job.ledger, spec_of(job))
+    record = RunRecord(job.ledger, spec_of(job), new_attempt())
     record.end_badly(ConfigError("x"))
     assert run_facts(job.ledger)["exit_code"] == 2
     (job.folder / "run.json").unlink()

@@ -54,7 +54,7 @@ def test_folders_and_named_columns_travel_too(tmp_path: Path) -> None:
     inputs = InputsConfig(urls=("x",), fields=FieldsConfig(image="jpg;column:right"))
     shards = plan_shards([str(tmp_path / "photos"), str(tmp_path / "t.parquet")])
     reads = [ShardRead(shard_id=s.shard_id, url=s.url, size=s.size, files=s.files) for s in shards]
-    tasks = pickle.loads(pickle.dumps(ShardSource(reads, inputs))).get_read_tasks(parallelism=1)
+    tasks = pickle.loads(pickle.dumps(ShardSource(reads, inputs, unstopped(tmp_path)))).get_read_tasks(parallelism=1)
     images = [table["image"].to_pylist() for task in tasks for table in task()]
     assert images == [[b"A", None], [b"R", None]]
 
