@@ -114,7 +114,9 @@ class PartRewriter:
         answers = answers.set_column(place, answers.schema.field(place), pa.array(attempts, pa.int32()))
         rows = pa.concat_tables([kept, answers.replace_schema_metadata(before.schema.metadata)]).sort_by(_ORDER)
         content = CommitTable(rows, ranges_of(rows), part.receipt.totals, part.receipt.shards)
-        name, replaces = f"{self._attempt}-retry-{next(self._numbers):06d}", [part.receipt.part.path]
+        # With what that part replaced: whoever sees not every receipt yet must not take an ancestor for live.
+        replaces = [part.receipt.part.path, *part.receipt.replaces]
+        name = f"{self._attempt}-retry-{next(self._numbers):06d}"
         storage = self._ledger.storage
         patiently(lambda: publish_or_yield(storage, content, name=name, attempt=self._attempt, replaces=replaces))
         for status in answers["status"].to_pylist():

@@ -156,21 +156,25 @@ def test_photographs(tmp_path: Path, photo_shards: list[str]) -> None:
 def test_a_failure_budget_stops_the_running_job_and_a_larger_one_lets_it_go_on(
     tmp_path: Path, draw_shard: DrawShard
 ) -> None:
-    draw_shard(tmp_path / "00000.tar", 1200, replaced=dict.fromkeys(range(20), b"no image at all"))
+    draw_shard(tmp_path / "00000.tar", 3000, replaced=dict.fromkeys(range(20), b"no image at all"))
     shard, output = str(tmp_path / "00000.tar"), tmp_path / "out"
 
-    outcome = run(job(shard, output, failures=FailuresConfig(max_failed_rows=5)))
+    # One row at a time, so that there is something left to stop.
+    slow = {"engine": EngineConfig(threads=1, group_size=1)}
+    few = job(shard, output, failures=FailuresConfig(max_failed_rows=5)).model_copy(update=slow)
+
+    outcome = run(few)
 
     assert outcome.exit_code is ExitCode.FAILURE_BUDGET
     assert "rows failed, but failures.max_failed_rows is 5 (unknown_format" in outcome.reason
     early = len(committed(output))
-    assert 0 < early < 1200, "it did not wait for the end"
-    again = run(job(shard, output, failures=FailuresConfig(max_failed_rows=5)))
+    assert 0 < early < 3000, "it did not wait for the end"
+    again = run(few)
     assert (again.exit_code, again.shards_opened) == (ExitCode.FAILURE_BUDGET, 0)
     assert len(committed(output)) == early
 
     assert run(job(shard, output, failures=FailuresConfig(max_failed_rows=20))).exit_code is ExitCode.OK
 
     rows = committed(output)
-    assert sorted(row["row_in_shard"] for row in rows) == list(range(1200))
+    assert sorted(row["row_in_shard"] for row in rows) == list(range(3000))
     assert {row["row_in_shard"] for row in rows if row["status"] == "failed"} == set(range(20))
