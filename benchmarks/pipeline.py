@@ -23,7 +23,6 @@ import tempfile
 import time
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -36,6 +35,7 @@ from mue_model.config import EngineConfig, EnginePolicy
 from mue_model.loading import build_engine
 from mue_model.model_names import model_facts
 from mue_model.rows import RowInput
+from pipeline.fan_out import query_rows
 from pipeline.preprocess import DecodeRows
 from pipeline.shard_rows import iter_tables
 from pipeline.spec import FieldsConfig, InputsConfig
@@ -52,21 +52,11 @@ def decoded_rows(shards: list[Path], model: str, limit: int) -> tuple[list[RowIn
         for table in iter_tables(
             str(shard), shard.stem, suffixes=inputs.fields.image_suffixes, max_member_bytes=inputs.max_member_mib << 20
         ):
-            decoded = decode(table)
-            for place, status in enumerate(decoded["status"].to_pylist()):
-                if status == "ok":
-                    pixels = decoded["pixels"][place].as_buffer()
-                    rows.append(row_of(decoded, place, pixels, side))
+            asked = (row.asked for row in query_rows(decode(table), side))
+            rows += [row for row in asked if row is not None]
             if len(rows) >= limit:
                 return rows[:limit], (time.perf_counter() - began) * limit / len(rows)
     return rows, time.perf_counter() - began
-
-
-def row_of(table: pa.Table, place: int, pixels: pa.Buffer, side: int) -> RowInput:
-    """One row of a decoded table."""
-    array = np.frombuffer(pixels, dtype=np.uint8).reshape(side, side, 3)
-    prompt_ids = tuple(table["prompt_ids"][place].as_py())
-    return RowInput(uid=table["uid"][place].as_py(), pixels=array, prompt_ids=prompt_ids)
 
 
 def engine_alone(rows: list[RowInput], model: str, policy: EnginePolicy, threads: int) -> float:

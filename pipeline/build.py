@@ -150,8 +150,9 @@ def _read(source: ShardSource, tasks: int) -> Dataset:
 
 
 def _in_tasks(rows: Dataset, decode: GuardedDecode, rows_per_call: int) -> Dataset:
+    """Decode; what comes out lies in blocks of one call each, so that an actor has many calls in hand, not one long one."""
     with _unnamed_settings():
-        return rows.map_batches(
+        decoded = rows.map_batches(
             decode,
             batch_format="pyarrow",
             batch_size=rows_per_call,
@@ -159,6 +160,7 @@ def _in_tasks(rows: Dataset, decode: GuardedDecode, rows_per_call: int) -> Datas
             num_cpus=DECODE_CPUS,
             max_retries=TASK_RETRIES,
         )
+    return decoded.repartition(target_num_rows_per_block=rows_per_call)
 
 
 def _on_actors(rows: Dataset, actors: ActorsConfig, constructor_args: tuple[object, ...]) -> Dataset:
