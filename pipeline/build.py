@@ -150,7 +150,7 @@ def _read(source: ShardSource, tasks: int) -> Dataset:
 
 
 def _in_tasks(rows: Dataset, decode: GuardedDecode, rows_per_call: int) -> Dataset:
-    """Decode; what comes out lies in blocks of one call each, so that an actor has many calls in hand, not one long one."""
+    """Decode. What comes out lies in blocks of one call each: an actor has many calls in hand, not one long one."""
     with _unnamed_settings():
         decoded = rows.map_batches(
             decode,

@@ -24,7 +24,7 @@ from pipeline.plan_match import check_same_job
 from pipeline.progress import Overlap, Progress, overlaps_of, progress_of
 from pipeline.publish import publish
 from pipeline.receipt_log import ReceiptLog
-from pipeline.receipts import LedgerError, Part, Receipt, live
+from pipeline.receipts import LedgerError, Part, Receipt, live, succession
 from pipeline.records import ShardCode
 from pipeline.repair import repair_once
 from pipeline.shard_failures import ShardFailure
@@ -92,9 +92,8 @@ class Ledger:
         if not _NAME.match(name):
             raise LedgerError(f"{name!r} cannot name a part; use letters, digits, '.', '_' and '-'")
         content = split_commit_table(table, fingerprint=fingerprint)
-        if replaces:
-            self._check_replacement(content, replaces, name)
-        return publish(self.storage, content, name=name, attempt=attempt, replaces=replaces)
+        succeeds = self._succession(content, replaces, name) if replaces else ()
+        return publish(self.storage, content, name=name, attempt=attempt, replaces=succeeds)
 
     def write_failure_entry(self, shard_id: str, code: ShardCode, message: str, url: str, attempts: int) -> None:
         """Record that a shard could not be read whole; a later entry for the same shard replaces it."""
@@ -217,7 +216,7 @@ class Ledger:
             written.extend(repair_once(self.storage, receipts, overlaps))
         raise LedgerError(f"{self.storage.url}: rows keep being committed twice; stop the other driver and run again")
 
-    def _check_replacement(self, content: CommitTable, replaces: Sequence[str], name: str) -> None:
+    def _succession(self, content: CommitTable, replaces: Sequence[str], name: str) -> tuple[str, ...]:
         """A replacement must hold every row of what it replaces, or those rows would vanish unnoticed."""
         # Without its own receipt, so that a repeated call finds what the first one found.
         others = [receipt for receipt in self.receipts() if receipt.id != name]
@@ -231,6 +230,7 @@ class Ledger:
                         f"the replacement of {path} lacks rows {list(lacking)} of shard {shard_id}; "
                         "a retry rewrites whole parts"
                     )
+        return succession([owners[path] for path in replaces])
 
     def _check_parts(self, receipts: Sequence[Receipt]) -> None:
         """Every live part is there with its size; the digests are for `verify`, which reads every byte."""

@@ -56,7 +56,7 @@ class Receipt(Config):
     shards: dict[str, ShardOutcome]
     """Outcome of each shard whose end was reached."""
     replaces: tuple[str, ...] = ()
-    """Paths of parts that no longer count."""
+    """Paths of parts that no longer count: see `succession`."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -104,20 +104,29 @@ def live(receipts: Iterable[Receipt]) -> list[Receipt]:
 def by_precedence(receipts: Sequence[Receipt]) -> list[Receipt]:
     """Return `receipts` in the order that decides overlaps: the earlier one keeps a row.
 
-    The rule: the smallest receipt id in sort order keeps the row; a receipt that replaces another takes
-    that one's place. So a place never moves, and two processes that repair at once, each having seen other
-    receipts, cannot both give a row away to the other.
+    The rule: the part with the smallest name in sort order keeps the row; what replaces a part takes its place. A
+    receipt says itself which place that is, so it never moves, and two processes that repair at once, each having seen
+    other receipts, cannot both give a row away to the other.
     """
-    owner = {receipt.part.path: receipt for receipt in receipts if receipt.part is not None}
-    places: dict[str, tuple[str, ...]] = {}
+    return sorted(receipts, key=lambda receipt: (_name(_place(receipt)), receipt.id))
 
-    def place(receipt: Receipt, above: tuple[str, ...] = ()) -> tuple[str, ...]:
-        if receipt.id in above:
-            raise LedgerError(f"receipts {', '.join(above)} replace each other in a circle; remove the foreign one")
-        if receipt.id not in places:
-            ancestors = [owner[path] for path in receipt.replaces if path in owner]
-            inherited = min((place(ancestor, (*above, receipt.id)) for ancestor in ancestors), default=())
-            places[receipt.id] = (*inherited, receipt.id)
-        return places[receipt.id]
 
-    return sorted(receipts, key=place)
+def succession(parents: Sequence[Receipt]) -> tuple[str, ...]:
+    """Return what a receipt must say that it `replaces` to succeed `parents`, which have parts.
+
+    All their ancestors are among it: whoever sees a receipt but not yet its parents must not take a part for live that
+    those replaced. The last one is the place that it takes.
+    """
+    place = min((_place(parent) for parent in parents), key=_name)
+    paths = [path for parent in parents if parent.part for path in (parent.part.path, *parent.replaces)]
+    return (*(path for path in dict.fromkeys(paths) if path != place), place)
+
+
+def _name(path: str) -> str:
+    return path.removesuffix(".parquet")
+
+
+def _place(receipt: Receipt) -> str:
+    if receipt.replaces:
+        return receipt.replaces[-1]
+    return receipt.part.path if receipt.part else f"data/{receipt.id}.parquet"

@@ -13,7 +13,7 @@ from pipeline.commit_table import CommitTable, ranges_of
 from pipeline.intervals import Ranges, contains, merge
 from pipeline.progress import Overlap
 from pipeline.publish import publish_or_yield
-from pipeline.receipts import LedgerError, Part, Receipt
+from pipeline.receipts import LedgerError, Part, Receipt, succession
 from pipeline.records import ROW_SCHEMA
 from pipeline.storage import Storage
 
@@ -46,7 +46,7 @@ def withdraw(storage: Storage, receipt: Receipt) -> Receipt | None:
     assert receipt.part is not None
     nothing = CommitTable(ROW_SCHEMA.empty_table(), {}, receipt.totals, receipt.shards)
     return publish_or_yield(
-        storage, nothing, name=_next_name(receipt.id), attempt=receipt.attempt, replaces=[receipt.part.path]
+        storage, nothing, name=_next_name(receipt.id), attempt=receipt.attempt, replaces=succession([receipt])
     )
 
 
@@ -70,7 +70,7 @@ def _rewrite(storage: Storage, loser: Receipt, lost: dict[str, Ranges]) -> Recei
     )
     content = CommitTable(kept, ranges_of(kept), loser.totals, loser.shards)
     return publish_or_yield(
-        storage, content, name=_next_name(loser.id), attempt=loser.attempt, replaces=[loser.part.path]
+        storage, content, name=_next_name(loser.id), attempt=loser.attempt, replaces=succession([loser])
     )
 
 

@@ -19,7 +19,7 @@ from pipeline.intervals import Range, Ranges, of_numbers
 from pipeline.ledger import Ledger
 from pipeline.patience import patiently
 from pipeline.publish import publish_or_yield
-from pipeline.receipts import Receipt, live
+from pipeline.receipts import Receipt, live, succession
 from pipeline.records import ROW_SCHEMA, RowStatus
 from pipeline.repair import read_part
 
@@ -114,8 +114,7 @@ class PartRewriter:
         answers = answers.set_column(place, answers.schema.field(place), pa.array(attempts, pa.int32()))
         rows = pa.concat_tables([kept, answers.replace_schema_metadata(before.schema.metadata)]).sort_by(_ORDER)
         content = CommitTable(rows, ranges_of(rows), part.receipt.totals, part.receipt.shards)
-        # With what that part replaced: whoever sees not every receipt yet must not take an ancestor for live.
-        replaces = [part.receipt.part.path, *part.receipt.replaces]
+        replaces = succession([part.receipt])
         name = f"{self._attempt}-retry-{next(self._numbers):06d}"
         storage = self._ledger.storage
         patiently(lambda: publish_or_yield(storage, content, name=name, attempt=self._attempt, replaces=replaces))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.receipts import LedgerError, Part, Receipt, ShardOutcome, by_precedence, live
+from pipeline.receipts import Part, Receipt, ShardOutcome, by_precedence, live, succession
 from pipeline.records import ShardCode, ShardState
 
 
@@ -18,6 +18,10 @@ def _receipt(name: str, *replaces: str, ranges: dict[str, tuple[tuple[int, int],
         shards={},
         replaces=tuple(f"data/{other}.parquet" for other in replaces),
     )
+
+
+def _successor(name: str, *parents: Receipt) -> Receipt:
+    return _receipt(name).model_copy(update={"replaces": succession(parents)})
 
 
 def _ids(receipts: list[Receipt]) -> list[str]:
@@ -63,12 +67,23 @@ def test_the_smallest_id_comes_first() -> None:
 
 
 def test_a_replacement_takes_the_place_of_what_it_replaces() -> None:
-    receipts = [_receipt("b"), _receipt("a"), _receipt("z", "a"), _receipt("a.r1", "a"), _receipt("zz", "z", "b")]
+    a, b = _receipt("a"), _receipt("b")
+    z = _successor("z", a)
+    receipts = [b, a, z, _successor("a.r1", a), _successor("zz", z, b)]
     assert _ids(by_precedence(receipts)) == ["a", "a.r1", "z", "zz", "b"]
-    # '-' sorts before '.': by its bare name a.r1 would fall behind the rival a-1 that a itself precedes.
-    assert _ids(by_precedence([_receipt("a"), _receipt("a-1"), _receipt("a.r1", "a")])) == ["a", "a.r1", "a-1"]
 
 
-def test_a_circle_of_replacements_is_an_error() -> None:
-    with pytest.raises(LedgerError, match="replace each other in a circle"):
-        by_precedence([_receipt("a", "b"), _receipt("b", "a")])
+def test_the_place_does_not_depend_on_which_other_receipts_are_seen() -> None:
+    a, rival = _receipt("m"), _receipt("p")
+    child = _successor("z", a)
+    grandchild = _successor("a", child)
+    for seen in ([grandchild], [child, grandchild], [a, grandchild], [a, child, grandchild]):
+        seen = [*seen, rival]
+        assert _ids(by_precedence(seen))[-1] == "p"
+        assert sorted(_ids(live(seen))) == ["a", "p"]
+
+
+def test_a_successor_names_all_its_ancestors_and_the_place_it_takes_last() -> None:
+    a, b = _receipt("a"), _receipt("b")
+    assert succession([_successor("c", b), a]) == ("data/c.parquet", "data/b.parquet", "data/a.parquet")
+    assert succession([_successor("d", _successor("c", a))]) == ("data/d.parquet", "data/c.parquet", "data/a.parquet")
