@@ -14,7 +14,7 @@ from pipeline.spec import InputsConfig, JobSpec, OutputConfig
 
 
 def test_failures_that_follow_from_the_row_itself_are_left_alone_unless_forced() -> None:
-    assert chosen_codes([], force=False) == {"model_error", "nonfinite", "out_of_memory", "poison"}
+    assert chosen_codes([], force=False) == {"unreadable_image", "model_error", "nonfinite", "out_of_memory", "poison"}
     assert chosen_codes([], force=True) == {code.value for code in ErrorCode}
     assert chosen_codes(["poison", "corrupt_image"], force=False) == {"poison"}
     assert chosen_codes(["corrupt_image"], force=True) == {"corrupt_image"}
