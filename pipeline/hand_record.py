@@ -80,18 +80,18 @@ class HandRecord:
                 return
             with self._changed:
                 version, held = self._version, [row for rows in self._held.values() for row in rows]
-            self._replace(held, care)
+            self._replace(held, care, version)
             self._written = version
 
-    def _replace(self, held: list[RowKey], care: Care) -> None:
-        """A new name each time: some stores take one write a second of the same object."""
+    def _replace(self, held: list[RowKey], care: Care, version: int) -> None:
+        """A new name for each version: some stores take one write a second of the same object."""
         before, self._path = self._path, None
         if held:
             by_shard: dict[str, list[int]] = {}
             for shard_id, row in held:
                 by_shard.setdefault(shard_id, []).append(row)
             rows = {shard_id: of_numbers(numbers) for shard_id, numbers in by_shard.items()}
-            self._path = f"{FOLDER}/{self._owner}-{self._version:08d}.json"
+            self._path = f"{FOLDER}/{self._owner}-{version:08d}.json"
             self._storage.write(self._path, Intent(stage=self._stage, care=care, rows=rows).to_json())
         if before is not None:
             self._storage.delete(before)
