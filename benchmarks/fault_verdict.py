@@ -1,0 +1,31 @@
+"""What became of the rows of a job: which are lost, duplicated or misplaced beside an undisturbed run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+SAME = (
+    *("shard_id", "row_in_shard", "key", "image_sha256", "status", "text", "finish_reason"),
+    *("image_layers_run", "text_layers_run", "decoder_layers_run", "flops_executed", "flops_full_same_length"),
+)
+"""What a row must have in common with the undisturbed run, beside the uid."""
+
+Row = dict[str, Any]
+
+
+def by_uid(rows: Iterable[Row]) -> dict[str, Row]:
+    """Return of each row what must not change."""
+    return {row["uid"]: {name: row[name] for name in SAME} for row in rows}
+
+
+def faults_of(rows: list[Row], undisturbed: dict[str, Row]) -> dict[str, list[str]]:
+    """Return the uids of the rows that are lost, there more than once, or differ from `undisturbed` (`by_uid`)."""
+    times = Counter(row["uid"] for row in rows)
+    differ = {row["uid"] for row in rows if undisturbed.get(row["uid"]) != {name: row[name] for name in SAME}}
+    return {
+        "lost": sorted(undisturbed.keys() - times.keys()),
+        "duplicated": sorted(uid for uid, number in times.items() if number > 1),
+        "misplaced": sorted(differ),
+    }

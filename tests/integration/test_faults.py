@@ -1,0 +1,72 @@
+"""`benchmarks/faults.py` itself: it kills what it says it kills, and a fault in the output does not escape it."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DEADLINE_S = 280
+
+
+def _faults(
+    log: Path, rootpath: Path, *arguments: str, deadline_s: float = DEADLINE_S
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    command = [sys.executable, str(rootpath / "benchmarks" / "faults.py"), "--log", str(log), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=deadline_s, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    document = json.loads(done.stdout.splitlines()[-1])
+    points = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+    assert document["rows_lost"] == document["rows_duplicated"] == document["rows_misplaced"] == 0
+    assert document["jobs_ended_unasked"] == 0
+    assert document["texts"] > document["rows"] / 4, "the texts must tell rows apart"
+    assert document["points"] == len(points)
+    return document, points
+
+
+def test_a_job_outlives_its_driver_its_actor_and_a_reader(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    kinds = ("driver", "actor", "reader")
+    arguments = ("--points", "3", "--rows", "600", "--kinds", *kinds)
+    _, points = _faults(tmp_path / "log.jsonl", request.config.rootpath, *arguments)
+    assert sorted(point["kind"] for point in points) == sorted(kinds)
+    assert all(0 < point["rows_committed"] < point["rows_total"] == 600 for point in points)
+    assert all(point["resumed_s"] > 0 for point in points)
+    [actor] = [point for point in points if point["kind"] == "actor"]
+    assert "GuardedModelActor" in actor["killed"][0]["title"]
+    assert [point["driver_exit_code"] for point in points if point["kind"] == "driver"] == [-9]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_dozen_points_nodes_among_them(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    document, points = _faults(tmp_path / "log.jsonl", request.config.rootpath, "--points", "12", deadline_s=1100)
+    assert {kind: document["kinds"][kind]["points"] for kind in ("driver", "actor", "reader", "node")} == {
+        "driver": 3,
+        "actor": 3,
+        "reader": 3,
+        "node": 3,
+    }
+    assert document["between_commits"] >= 0.8
+    assert any("GuardedModelActor" in victim["title"] for point in points for victim in point["killed"])
+
+
+def test_no_fault_escapes_the_verdict(request: pytest.FixtureRequest) -> None:
+    verdict = runpy.run_path(str(request.config.rootpath / "benchmarks" / "fault_verdict.py"))
+    rows = [{name: f"{name} of {uid}" for name in (*verdict["SAME"], "actor")} | {"uid": uid} for uid in "abcd"]
+    undisturbed = verdict["by_uid"](rows)
+    elsewhere = [row | {"actor": "another"} for row in rows]
+    assert verdict["faults_of"](elsewhere, undisturbed) == {"lost": [], "duplicated": [], "misplaced": []}
+
+    swapped = [rows[0] | {"text": rows[1]["text"]}, rows[1], rows[1], rows[3], rows[3] | {"uid": "unknown"}]
+    assert verdict["faults_of"](swapped, undisturbed) == {
+        "lost": ["c"],
+        "duplicated": ["b"],
+        "misplaced": ["a", "unknown"],
+    }
+    for name in verdict["SAME"]:
+        assert verdict["faults_of"]([rows[0] | {name: "other"}, *rows[1:]], undisturbed)["misplaced"] == ["a"]
