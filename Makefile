@@ -66,8 +66,9 @@ mutants: install  ## apply deliberate mistakes to a copy; fails if the tests mis
 	$(BIN)/python tests/mutants/run.py
 
 .PHONY: faults
-faults: install  ## kill actors and drivers of real jobs; minutes
+faults: install  ## kill drivers, actors, readers and nodes of real jobs, 60 times at random (faults.jsonl); half an hour
 	$(BIN)/python -m pytest -m slow tests/integration
+	$(BIN)/python benchmarks/faults.py --log faults.jsonl
 
 .PHONY: bench
 bench: install  ## peak memory on a 2 GiB shard; minutes
@@ -79,7 +80,7 @@ checkpoint: install  ## draw the corpus, train the model that ships and put it i
 
 .PHONY: clean
 clean:  ## remove the virtual environment and the demo's output
-	rm -rf $(VENV) $(DEMO_OUT)
+	rm -rf $(VENV) $(DEMO_OUT) faults.jsonl
 
 .PHONY: bench-engine
 bench-engine: install  ## what regrouping is worth in time; minutes, or two with QUICK=--quick

@@ -98,7 +98,7 @@ class FaultJob:
             return []
         victim = rng.choice(working)
         title = _title(victim)
-        victim.kill()
+        _kill(victim)
         return [{"pid": victim.pid, "title": title}]
 
     def _hit_node(self, rng: random.Random) -> Victims:

@@ -4,7 +4,8 @@
 
 A point is one kill. Its moment is drawn in rows: once more than a random share of them is committed, after a random
 part of a second. The next one waits until something was committed after the last. Resume time is from the kill to that
-commit; of a driver's kill, to the first commit of the driver that the same command started again. Prints a table and,
+commit, which after a reader's death may be of rows read before; after a driver's it is the first commit of the driver
+that the same command started. Pictures come from an http server no faster than 30 a second. Prints a table and,
 as the last line, one JSON document; the log has a line for every point. Exits with 1 if a row is lost, duplicated or
 misplaced (its key, text, layers or FLOPs differ), or if a job ended that nobody had ended.
 """
@@ -24,8 +25,9 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, TextIO
 
 import webdataset
@@ -86,7 +88,7 @@ class Gunner:
         shares = sorted(self._rng.random() for _ in kinds)
         missed = []
         for kind, share in zip(kinds, shares, strict=True):
-            if self._await(job, lambda: job.rows_committed > share * rows):  # noqa: B023
+            if self._await(job, partial(_more_than, share * rows, job)):
                 time.sleep(self._rng.uniform(0, JITTER_S))
             if not self._point(job, kind):
                 missed.append(kind)
@@ -132,7 +134,7 @@ class Gunner:
         print(json.dumps(point), file=self._log, flush=True)
         return True
 
-    def _await(self, job: FaultJob, event: Any, deadline_s: float = DEADLINE_S) -> bool:
+    def _await(self, job: FaultJob, event: Callable[[], bool], deadline_s: float = DEADLINE_S) -> bool:
         """Wait for `event`; False once the job is done. A driver that ended badly is noted and started again, once."""
         deadline, restarts = time.monotonic() + deadline_s, 0
         while time.monotonic() < deadline:
@@ -140,13 +142,17 @@ class Gunner:
                 return True
             code = job.process.poll()
             if code == 0 or (code is not None and restarts):
-                return bool(event())
+                return event()
             if code is not None:
                 self.ended.append({"job": self.jobs, "exit_code": code, "stderr": job.stderr()})
                 restarts += 1
                 job.start_again()
             time.sleep(0.05)
         return False
+
+
+def _more_than(rows: float, job: FaultJob) -> bool:
+    return job.rows_committed > rows
 
 
 def main() -> None:
@@ -205,7 +211,7 @@ def run_undisturbed(job: FaultJob) -> tuple[dict[str, Row], float]:
 def report(gunner: Gunner, facts: dict[str, Any], kinds: Sequence[str]) -> None:
     """Print the findings, a table and the JSON document."""
     for ended in gunner.ended:
-        print(f"job {ended['job']} ended with {ended['exit_code']} although nobody had ended it:\n{ended['stderr']}")
+        print(f"job {ended['job']} did not go on by itself (exit code {ended['exit_code']}):\n{ended['stderr']}")
     for name, uids in gunner.faults.items():
         for uid in uids[:20]:
             print(f"{name}: {uid}")
