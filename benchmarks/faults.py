@@ -107,7 +107,7 @@ class Gunner:
             victims = job.hit(kind, self._rng)
         if not victims:
             return False
-        killed = time.monotonic()
+        killed, ended = time.monotonic(), len(self.ended)
         exit_code = job.process.poll()
         if kind == "driver":
             job.start_again()
@@ -128,7 +128,7 @@ class Gunner:
             "between_commits": 0 < rows < len(self._undisturbed),
             "killed": victims,
             "resumed_s": resumed_s and round(resumed_s, 2),
-            "driver_exit_code": exit_code,
+            "driver_exit_code": self.ended[-1]["exit_code"] if len(self.ended) > ended else exit_code,
         }
         self.points.append(point)
         print(json.dumps(point), file=self._log, flush=True)
@@ -179,8 +179,8 @@ def main() -> None:
         left = [arguments.kinds[number % len(arguments.kinds)] for number in range(arguments.points)]
         most_jobs = 2 * (1 + len(left) // arguments.per_job) + len(KINDS)
         while left and gunner.jobs < most_jobs and time.monotonic() - began < arguments.minutes * 60:
-            # Nodes die on a cluster, all else in a job's own Ray; whichever has more points left is next.
-            on_cluster = 2 * left.count("node") >= len(left)
+            # Nodes die on a cluster, all else in a job's own Ray.
+            on_cluster = rng.choice(left) == "node"
             able = [kind for kind in left if (kind == "node") == on_cluster]
             kinds = rng.sample(able, min(arguments.per_job, len(able)))
             for kind in kinds:
