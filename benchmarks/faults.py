@@ -37,7 +37,7 @@ from rich.table import Table
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 
-from benchmarks.fault_job import FaultJob, cluster_of_three
+from benchmarks.fault_job import FaultJob, Victims, cluster_of_three
 from benchmarks.fault_verdict import Row, by_uid, faults_of
 from benchmarks.slow_store import slow_store
 
@@ -100,15 +100,13 @@ class Gunner:
         return missed
 
     def _point(self, job: FaultJob, kind: str) -> bool:
-        before, rows = job.receipts(), job.rows_committed
-        victims: list[dict[str, Any]] = []
-        while not victims and job.process.poll() is None:
-            before, rows = job.receipts(), job.rows_committed
+        victims: Victims = []
+        while not victims:
+            if job.process.poll() is not None:
+                return False
+            before, rows, killed = job.receipts(), job.rows_committed, time.monotonic()
             victims = job.hit(kind, self._rng)
-        if not victims:
-            return False
-        killed, ended = time.monotonic(), len(self.ended)
-        exit_code = job.process.poll()
+        ended, exit_code = len(self.ended), job.process.poll()
         if kind == "driver":
             job.start_again()
         old_attempts = set(before.values()) if kind == "driver" else set()
