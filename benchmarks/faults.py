@@ -4,7 +4,7 @@
 
 A point is one kill. Its moment is drawn in rows: once more than a random share of them is committed, after a random
 part of a second. The next one waits until something was committed after the last. Resume time is from the kill to that
-commit, which after a reader's death may be of rows read before; after a driver's it is the first commit of the driver
+commit, which may be of rows that were past the place of death; after a driver's it is the first commit of the driver
 that the same command started. Pictures come from an http server no faster than 30 a second. Prints a table and,
 as the last line, one JSON document; the log has a line for every point. Exits with 1 if a row is lost, duplicated or
 misplaced (its key, text, layers or FLOPs differ), or if a job ended that nobody had ended.
