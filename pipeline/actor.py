@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 
 import pyarrow as pa
 import ray
@@ -21,7 +20,6 @@ from mue_model.model_folder import ModelFolderError
 from mue_model.model_names import model_facts
 from mue_model.rows import RowInput, RowResult
 from pipeline.answered import answered_table
-from pipeline.blocks import cut_at_images
 from pipeline.fan_out import query_rows
 
 ENGINE_DIED_EXIT = 70
@@ -57,10 +55,6 @@ class ModelActor:
     def turns(self) -> int:
         """How often the engine has worked so far."""
         return self._engine.turns
-
-    def __call__(self, table: pa.Table) -> Iterator[pa.Table]:
-        """Return what `answer` gives in pieces that Ray does not cut inside an image; every row is answered before."""
-        return cut_at_images(self.answer(table))
 
     def answer(self, table: pa.Table) -> pa.Table:
         """Answer the queries that are `ok`; pass failed, filtered and control rows through."""

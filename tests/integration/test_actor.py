@@ -140,7 +140,7 @@ def test_hypotheses_get_the_answers_that_the_reference_gives_each_alone(draw_sce
     table = entailment_table(draw_scene, [*texts, ["a red circle", 7, "", "dog " * 1100], []])
     actor = ModelActor(facts.name, facts.digest, exits, GenerationConfig(), EngineConfig(threads=1), "a1")
 
-    answers = pa.concat_tables(actor(table)).to_pylist()
+    answers = actor.answer(table).to_pylist()
 
     model = load_model(facts)
     policy = CosineExit.from_config(exits, facts.config, GenerationConfig().max_tokens)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -83,6 +85,37 @@ def test_calls_at_a_time_are_all_on_record_and_suspects_have_the_process_to_them
     assert set(alone_with) == {1}
     assert len(alone_with) == ROUNDS // 5
     assert max(seen_together) > 1, "ordinary calls run side by side"
+
+
+class Unpacked(tuple[str, int]):
+    """A row that lets something happen while its record is being written."""
+
+    meanwhile: Callable[[], None] = staticmethod(lambda: None)
+
+    def __iter__(self) -> Iterator[str | int]:
+        self.meanwhile()
+        return super().__iter__()
+
+
+def test_two_writes_never_share_a_name(storage: Storage, record: HandRecord) -> None:
+    """Or the later one would delete its own file as the earlier one's."""
+    seen: list[set[RowKey]] = []
+
+    def second() -> None:
+        with record.holding(keys(2), Care.TOGETHER):
+            seen.append(on_record(storage))
+
+    thread, row = threading.Thread(target=second), Unpacked((A, 1))
+
+    def begin_second() -> None:
+        row.meanwhile = lambda: None
+        thread.start()
+        time.sleep(0.2)  # it enters, and waits to write
+
+    row.meanwhile = begin_second
+    with record.holding((row,), Care.TOGETHER):
+        thread.join()
+    assert seen == [{*keys(1, 2)}]
 
 
 def test_a_record_that_cannot_be_written_keeps_nothing_locked(tmp_path: Path) -> None:
