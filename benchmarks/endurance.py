@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections import Counter, deque
-from concurrent.futures import Future
+from collections import Counter
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,7 @@ def main() -> None:
     settings = EngineConfig(group_size=arguments.group_size)
     runner = DenseRunner(load_model(facts), policy, facts.generation, "propagate", settings)
     engine, sent, done, depths = Engine(runner), 0, 0, Counter[int]()
-    calls: deque[Future[list[RowResult]]] = deque()
+    calls: set[Future[list[RowResult]]] = set()
     seen: set[str] = set()
     reports: list[dict[str, Any]] = []
     began = time.perf_counter()
@@ -60,9 +60,10 @@ def main() -> None:
         while len(calls) < arguments.calls and sent < arguments.rows:
             numbers = range(sent, min(arguments.rows, sent + arguments.rows_per_call))
             rows = [RowInput(uid=str(n), pixels=images[n % len(images)], prompt_ids=prompt) for n in numbers]
-            calls.append(engine.submit(rows))
+            calls.add(engine.submit(rows))
             sent = numbers.stop
-        for result in calls.popleft().result():
+        ended, calls = wait(calls, return_when=FIRST_COMPLETED)
+        for result in [result for call in ended for result in call.result()]:
             assert result.error is None
             assert result.uid not in seen
             seen.add(result.uid)

@@ -5,7 +5,8 @@
 #
 # Three runs: the first learns to see, mostly from captions, at a high rate. The second asks nothing of early layers on
 # hard rows and brings the rate down. Neither learns what contradicts a picture; the third does: all that is true and
-# false of an image stands side by side in one batch, one object first, and what is true is also to be said.
+# false of an image stands side by side in one batch, one object first, and what is true is also to be said. And it ranks
+# similarities: without that those of all images are alike, and a threshold is a constant depth.
 set -euo pipefail
 folder=${1:?folder for corpus and runs}
 part=${2:-1}
@@ -26,8 +27,9 @@ of() { echo $((($1 + part - 1) / part)); }
   --set recipe.learning_rate=0.0004 --set recipe.batch_rows=48 --set recipe.freeze_batch_norm=false \
   --set recipe.entailment_share=0.5 "${often[@]}" --set training.validate_every="$(of 850)"
 "$mue" train "$folder/drawn" --init "$folder/second/model" --output "$folder/third" --recipe drawn \
-  --steps "$(of 4800)" --set recipe.depth_by_level=true --set recipe.curriculum=0.3 --set recipe.warmup_steps=50 \
+  --steps "$(of 4200)" --set recipe.depth_by_level=true --set recipe.curriculum=0.3 --set recipe.warmup_steps=50 \
   --set recipe.learning_rate=0.0003 --set recipe.batch_rows=32 --set recipe.freeze_batch_norm=false \
   --set recipe.entailment_share=0.6 --set recipe.hypotheses=4 --set recipe.neutral_share=0.1 \
-  --set recipe.statement_weight=0.3 "${often[@]}" --set training.validate_every="$(of 1200)"
+  --set recipe.statement_weight=0.3 --set recipe.settling_weight=0.2 \
+  "${often[@]}" --set training.validate_every="$(of 1050)"
 "$python" "$here/ship.py" "$folder/first" "$folder/second" "$folder/third" "$folder/drawn" "${to[@]}"

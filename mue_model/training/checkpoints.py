@@ -27,8 +27,12 @@ def write_checkpoint(folder: Path, settings: Mapping[str, Any], state: Mapping[s
     os.replace(temporary, folder / CHECKPOINT_FILE)
 
 
-def read_checkpoint(folder: Path, settings: Mapping[str, Any], device: torch.device) -> dict[str, Any] | None:
+def read_checkpoint(
+    folder: Path, settings: Mapping[str, Any], device: torch.device, *, defaults: Mapping[str, Any] | None = None
+) -> dict[str, Any] | None:
     """Return the state in the checkpoint of `folder`, or None where there is none.
+
+    A checkpoint from before some setting existed counts as one with that setting's value in `defaults`.
 
     Raises:
         TrainingMismatch: it belongs to a run with other settings; the message names those that differ.
@@ -44,6 +48,7 @@ def read_checkpoint(folder: Path, settings: Mapping[str, Any], device: torch.dev
         raise TrainingError(f"{path} cannot be read: {error}") from error
     except (RuntimeError, EOFError, LookupError, ValueError, pickle.UnpicklingError) as error:
         raise TrainingError(f"{path} is no whole checkpoint of 'mue train'; delete it to begin anew") from error
+    theirs = {**{key: value for key, value in _flat(defaults or {}) if key in ours}, **theirs}
     differing = [
         f"{key} is {ours.get(key)!r}, was {theirs.get(key)!r}"
         for key in sorted(theirs.keys() | ours.keys())

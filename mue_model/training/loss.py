@@ -19,9 +19,10 @@ from mue_model.full_depth import (
 )
 from mue_model.grid import grid_of
 from mue_model.model import MueModel
+from mue_model.tokenizer import PAD
 from mue_model.training.batches import IGNORED, Batch, Task
 from mue_model.training.recipe import Recipe, layer_weights
-from mue_model.training.settling import stream_ranking, token_ranking
+from mue_model.training.settling import answer_ranking, stream_ranking, token_ranking
 
 
 @dataclass(frozen=True)
@@ -46,16 +47,23 @@ def batch_loss(model: MueModel, batches: Sequence[Batch], recipe: Recipe, genera
         share = recipe.entailment_share if batch.task == "entailment" else 1 - recipe.entailment_share
         losses.append(share * loss if len(batches) > 1 else loss)
         cross_entropy[batch.task] = layers.detach().tolist()
-        if recipe.settling_weight and batch is batches[0]:
-            losses.append(recipe.settling_weight * _image_ranking(model, batch, encoded, recipe))
+        if recipe.settling_weight:
+            rankings = _stream_rankings(model, batch, encoded, recipe, with_images=batch is batches[0])
+            losses.extend(recipe.settling_weight * ranking for ranking in rankings)
     return LossFacts(torch.stack(losses).sum(), cross_entropy)
 
 
-def _image_ranking(model: MueModel, batch: Batch, encoded: EncodedBatch, recipe: Recipe) -> Tensor:
-    """Return the ranking loss of the images' tokens, which stand first in both kinds of stream."""
+def _stream_rankings(
+    model: MueModel, batch: Batch, encoded: EncodedBatch, recipe: Recipe, *, with_images: bool
+) -> Iterator[Tensor]:
+    """Yield the ranking losses of the images' tokens and of the texts'; captions have one text, so nothing to rank."""
     rows, columns = grid_of(*batch.pixels.shape[1:3])
-    images = [state[:, : rows * columns] for state in encoded.states]
-    return stream_ranking(images, first_depths(batch, recipe, model.config.encoder_layers))
+    patches, first = rows * columns, first_depths(batch, recipe, model.config.encoder_layers)
+    if with_images:
+        yield stream_ranking([state[:, :patches] for state in encoded.states], first)
+    if batch.task == "entailment" and model.config.streams == "decomposed":
+        padding = encoded.padding[:, patches:, None]
+        yield stream_ranking([state[:, patches:].masked_fill(padding, 0) for state in encoded.states], first)
 
 
 def first_depths(batch: Batch, recipe: Recipe, layers: int) -> Tensor:
@@ -112,13 +120,21 @@ def _task_loss(model: MueModel, batch: Batch, encoded: EncodedBatch, recipe: Rec
     loss = (losses * weights).sum()
     if recipe.self_distillation:
         loss = loss + recipe.self_distillation * _distillation(logits)
-    if recipe.settling_weight and batch.task == "caption":
-        scored = batch.targets.to(device) != IGNORED
-        loss = loss + recipe.settling_weight * token_ranking([state[scored] for state in states], logits)
+    if recipe.settling_weight:
+        loss = loss + recipe.settling_weight * _target_ranking(batch, states, logits)
     if recipe.statement_weight and batch.statements is not None:
         said, _ = _layer_losses(model, states, batch, batch.statements.to(device), recipe, recipe.label_smoothing)
         loss = loss + recipe.statement_weight * (said * weights).sum()
     return loss, losses
+
+
+def _target_ranking(batch: Batch, states: list[Tensor], logits: list[Tensor]) -> Tensor:
+    """Return the ranking loss of what the decoder reads: tokens exit one by one, answers as they are scored, whole."""
+    scored = (batch.targets != IGNORED).to(states[0].device)
+    if batch.task == "caption":
+        return token_ranking([state[scored] for state in states], logits)
+    padding = (batch.inputs == PAD).to(scored.device)[:, :, None]
+    return answer_ranking([state.masked_fill(padding, 0) for state in states], scored, logits)
 
 
 def _layer_losses(

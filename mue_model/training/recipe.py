@@ -24,8 +24,9 @@ class Recipe(Config):
     self_distillation: float = Field(default=0.0, ge=0)
     """Weight of the divergence of each earlier layer from the last one, which is not pulled along."""
     settling_weight: float = Field(default=0.0, ge=0)
-    """Weight of the ranking of similarities, from layer to layer, of what has settled above what has not: images that
-    have reached their level (`depth_by_level`), tokens that the last layer would not change."""
+    """Weight of the ranking of similarities, from layer to layer, of what has settled above what has not: images and
+    hypotheses that have reached their level (`depth_by_level`), tokens and answers that the last layer would not
+    change."""
     entailment_share: float = Field(default=0.3, ge=0, le=1)
     """Share of batches that hold entailment instead of captions; in pairs, weight of its loss in every batch."""
     paired: bool = False

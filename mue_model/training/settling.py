@@ -47,6 +47,22 @@ def token_ranking(states: Sequence[Tensor], logits: Sequence[Tensor]) -> Tensor:
     return torch.stack(terms).mean() if terms else states[0].new_zeros(())
 
 
+def answer_ranking(states: Sequence[Tensor], scored: Tensor, logits: Sequence[Tensor]) -> Tensor:
+    """Return the ranking loss of whole target sequences, which exit as one: settled if no scored token would change.
+
+    Args:
+        states: L states [N, U, C], after each layer; zero at padding.
+        scored: bool [N, U]
+        logits: L logits [tokens, V] of the scored tokens, row by row.
+    """
+    last = logits[-1].argmax(dim=-1)
+    terms = []
+    for layer in range(1, len(states) - 1):
+        changed = torch.zeros_like(scored).masked_scatter(scored, logits[layer].argmax(dim=-1) != last)
+        terms.append(_ranking(row_similarity(states[layer - 1], states[layer]), ~changed.any(dim=1)))
+    return torch.stack(terms).mean() if terms else states[0].new_zeros(())
+
+
 def _ranking(similarity: Tensor, settled: Tensor) -> Tensor:
     """Mean over pairs of a settled state and another, of what their similarities [N] lack to `MARGIN`, in margins."""
     pairs = similarity[settled][:, None] - similarity[~settled][None, :]

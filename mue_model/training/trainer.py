@@ -99,7 +99,8 @@ class Trainer:
 
     def resume(self) -> bool:
         """Continue from the folder's checkpoint, if there is one; raise `TrainingMismatch` if it is another run's."""
-        saved = read_checkpoint(self.folder, self._settings, self.model.device)
+        defaults = {"recipe": Recipe().model_dump(mode="json")}
+        saved = read_checkpoint(self.folder, self._settings, self.model.device, defaults=defaults)
         if saved is not None:
             self.model.load_state_dict(saved["model"])
             self._optimiser.load_state_dict(saved["optimiser"])

@@ -34,6 +34,16 @@ def test_every_setting_that_differs_is_named(tmp_path: Path) -> None:
     assert "name" not in str(caught.value)
 
 
+def test_a_setting_that_did_not_exist_then_had_its_default(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path, SETTINGS, {"step": 2})
+    defaults = {"recipe": {"rate": 7.0, "new": 0, "unasked": 1}}
+    now = {"recipe": {**SETTINGS["recipe"], "new": 0}, "steps": 3}  # type: ignore[dict-item]
+    assert read_checkpoint(tmp_path, now, CPU, defaults=defaults) is not None
+    changed = {"recipe": {**SETTINGS["recipe"], "new": 5}, "steps": 3}  # type: ignore[dict-item]
+    with pytest.raises(TrainingMismatch, match=r"recipe\.new is 5, was 0"):
+        read_checkpoint(tmp_path, changed, CPU, defaults=defaults)
+
+
 @pytest.mark.parametrize("damage", ["cut", "empty", "foreign"])
 def test_a_damaged_one_is_an_error_that_says_what_to_do(tmp_path: Path, damage: str) -> None:
     write_checkpoint(tmp_path, SETTINGS, {"step": 2, "w": torch.zeros(1000)})

@@ -20,7 +20,7 @@ from mue_model.reference import encode
 from mue_model.training.batches import IGNORED, Batch
 from mue_model.training.loss import at_random_depths, batch_loss, first_depths
 from mue_model.training.recipe import Recipe
-from mue_model.training.settling import stream_ranking, token_ranking
+from mue_model.training.settling import answer_ranking, stream_ranking, token_ranking
 
 PROMPTS = [[0, 5, 6, 7, 2], [0, 9, 2], [0, 4, 11, 2]]
 INPUTS = [[0, 7, 9, 12], [0, 8, 1, 1], [0, 4, 4, 1]]
@@ -54,6 +54,31 @@ def test_settling_adds_the_ranking_of_images_by_level_and_of_tokens(small_model:
     assert float(images) > 0
     assert float(tokens) > 0
     torch.testing.assert_close(ranked - plain, 0.5 * (images + tokens), rtol=0, atol=1e-9)
+
+
+def test_settling_ranks_hypotheses_and_answers_whatever_pads_them(small_model: SmallModel) -> None:
+    model, levels = small_model(streams="decomposed"), torch.tensor([1, 3, 2])
+    batch = replace(batch_of("entailment"), levels=levels)
+    recipe = Recipe(depth_by_level=True)
+    plain = batch_loss(model, [batch], recipe, draws()).loss
+    ranked = batch_loss(model, [batch], recipe.model_copy(update={"settling_weight": 0.5}), draws()).loss
+    encoded = encode_batch(model, model.normalise(batch.pixels), batch.prompts)
+    states, scored = decode_batch(model, encoded, batch.inputs), batch.targets != IGNORED
+    images = stream_ranking([state[:, :6] for state in encoded.states], levels)
+    texts = stream_ranking([unpadded(state[:, 6:], PROMPTS) for state in encoded.states], levels)
+    answers = answer_ranking(
+        [unpadded(state, INPUTS) for state in states], scored, [model.logits(state[scored]) for state in states]
+    )
+    assert min(float(images), float(texts), float(answers)) > 0
+    torch.testing.assert_close(ranked - plain, 0.5 * (images + texts + answers), rtol=0, atol=1e-9)
+
+
+def unpadded(states: Tensor, ids: list[list[int]]) -> Tensor:
+    """The same, with zeros where there is no token: they turn no similarity."""
+    kept = states.clone()
+    for row, own in enumerate(ids):
+        kept[row, len([token for token in own if token != 1]) :] = 0
+    return kept
 
 
 def draws(seed: int = 0) -> torch.Generator:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mue_model.training.settling import MARGIN, stream_ranking, token_ranking
+from mue_model.training.settling import MARGIN, answer_ranking, stream_ranking, token_ranking
 
 
 def turned(before: Tensor, cosines: list[float]) -> Tensor:
@@ -44,6 +44,25 @@ def test_a_token_has_settled_if_the_last_layer_would_say_the_same() -> None:
         pairs = [(i, j) for i in settled for j in range(6) if j not in settled]
         expected.append(sum(max(0, 1 - (similarity[i] - similarity[j]) / MARGIN) for i, j in pairs) / len(pairs))
     assert float(token_ranking(states, logits)) == pytest.approx(sum(expected) / 2, rel=1e-5)
+
+
+def test_an_answer_has_settled_if_none_of_its_scored_tokens_would_change() -> None:
+    torch.manual_seed(3)
+    states = [torch.randn(3, 4, 5) for _ in range(4)]
+    scored = torch.tensor([[False, True, True, False], [True, False, False, False], [False, False, True, True]])
+    # By scored token, row by row: two of row 0, one of row 1, two of row 2. Row 2 changes after two layers, in one of
+    # its two; row 1 after two and after three.
+    said = ([0] * 5, [0, 0, 1, 2, 0], [0, 0, 1, 0, 0], [0] * 5)
+    logits = [torch.eye(3)[torch.tensor(each)] for each in said]
+    expected = []
+    for layer, settled in ((1, [0]), (2, [0, 2])):
+        similarity = functional.cosine_similarity(
+            states[layer - 1].flatten(1), states[layer].flatten(1), dim=1
+        ).tolist()
+        pairs = [(i, j) for i in settled for j in range(3) if j not in settled]
+        expected.append(sum(max(0, 1 - (similarity[i] - similarity[j]) / MARGIN) for i, j in pairs) / len(pairs))
+    assert sum(expected) > 0
+    assert float(answer_ranking(states, scored, logits)) == pytest.approx(sum(expected) / 2, rel=1e-5)
 
 
 def test_following_it_tells_the_rows_apart() -> None:
