@@ -127,6 +127,8 @@ class ExitConfig(Config):
     """Cosine threshold of the one encoder stream of joint checkpoints."""
     decoder: Thresholds = 1.0
     """Cosine threshold of every decoded token."""
+    candidates: Thresholds | None = None
+    """Cosine threshold of the decoder where answers are scored, all candidates of a row as one; None: the decoder's."""
     schedule: ScheduleName = "constant"
     """How the decoder threshold changes over the steps."""
     kv_policy: KvPolicy = "propagate"
@@ -134,12 +136,14 @@ class ExitConfig(Config):
     `just_in_time` runs the layers that were skipped, `holes` leaves them out, as the published code does."""
 
     def per_layer(self, model: ModelConfig) -> dict[str, tuple[float, ...]]:
-        """Return each stage's thresholds, one per layer of `model`; raise `ConfigError` for a wrong number."""
+        """Return the thresholds of each stage that has some, one per layer of `model`; raise `ConfigError` if not."""
         encoder, decoder = model.encoder_layers, model.decoder_layers
-        depths = {"image": encoder, "text": encoder, "joint": encoder, "decoder": decoder}
+        depths = {"image": encoder, "text": encoder, "joint": encoder, "decoder": decoder, "candidates": decoder}
         thresholds = {}
         for stage, depth in depths.items():
-            value: Thresholds = getattr(self, stage)
+            value: Thresholds | None = getattr(self, stage)
+            if value is None:
+                continue
             values = value if isinstance(value, tuple) else (value,) * depth
             if len(values) != depth:
                 raise ConfigError(f"exits.{stage} has {len(values)} thresholds, but the model has {depth} layers there")

@@ -17,7 +17,8 @@ from torch.nn import functional
 
 from mue_model.config import ExitConfig, ModelConfig, ScheduleName
 
-Stage = Literal["image", "text", "joint", "decoder"]
+Stage = Literal["image", "text", "joint", "decoder", "candidates"]
+"""`decoder`: one token of a text. `candidates`: all answers that are scored for a row, side by side."""
 
 
 class ExitPolicy(Protocol):
@@ -154,7 +155,9 @@ class CosineExit:
         return cls(thresholds, make_schedule(exits.schedule, max_tokens))
 
     def threshold(self, stage: Stage, layer: int, step: int) -> float:
-        """Return the threshold in force."""
+        """Return the threshold in force; candidates that have none of their own go by the decoder's for a first token."""
+        if stage == "candidates" and stage not in self._thresholds:
+            return self.threshold("decoder", layer, 0)
         value = self._thresholds[stage][layer]
         return self._schedule.at(value, step) if stage == "decoder" and value < 1 else value
 
@@ -195,7 +198,7 @@ class ScriptedExit:
 
     def _layers_run(self, uid: str, stage: Stage, step: int) -> int:
         depths = self._depths[uid]
-        if stage == "decoder":
+        if stage in ("decoder", "candidates"):
             return depths.decoder[min(step, len(depths.decoder) - 1)]
         return depths.text if stage == "text" else depths.image
 

@@ -157,9 +157,9 @@ def decode_sequence(
         cross = module.cross_keys_values(encoded.memory)
         before, state = state, module(state, *module.over(module.self_keys_values(state), bias, cross, cross_bias))
         states.append(state)
-        if layer + 1 == model.config.decoder_layers or not policy.may_exit("decoder", layer, 0):
+        if layer + 1 == model.config.decoder_layers or not policy.may_exit("candidates", layer, 0):
             continue
-        if bool(policy.decide("decoder", layer, 0, [uid], shape.flattened(before), shape.flattened(state))):
+        if bool(policy.decide("candidates", layer, 0, [uid], shape.flattened(before), shape.flattened(state))):
             break
     return states, len(states)
 
@@ -184,7 +184,7 @@ def score_candidates(
         image=encoded.image,
         text=encoded.text,
         decoder=(depth,),
-        checks=(*encoded.checks, sum(policy.may_exit("decoder", layer, 0) for layer in checked)),
+        checks=(*encoded.checks, sum(policy.may_exit("candidates", layer, 0) for layer in checked)),
         kv_fills=0,
         cross_kv_layers=depth,
         candidates=len(candidates),

@@ -91,12 +91,12 @@ def score_rows(
             scored[row].computed += 1
         if layer + 1 == config.decoder_layers:
             leaves = waiting
-        elif exit_policy.may_exit("decoder", layer, 0):
+        elif exit_policy.may_exit("candidates", layer, 0):
             for row in running[waiting]:
                 scored[row].checks += 1
             uids = [rows[int(row)].uid for row in running]
             flat = shape.flattened(before), shape.flattened(state)
-            leaves = exit_policy.decide("decoder", layer, 0, uids, *flat).cpu().numpy() & waiting
+            leaves = exit_policy.decide("candidates", layer, 0, uids, *flat).cpu().numpy() & waiting
         else:
             continue
         for place in np.flatnonzero(leaves):

@@ -67,7 +67,7 @@ class ScoreRegion:
         self.model, self.scheduler, self.exit_policy = model, scheduler, exit_policy
         self.main, self.text, self.group_size = main, text, group_size
         self._done = done
-        self._checked = checked_at(exit_policy, "decoder", model.config.decoder_layers)
+        self._checked = checked_at(exit_policy, "candidates", model.config.decoder_layers)
         self._stretches = stretches_of(self._checked)
         self._head = len(self._stretches)
         self._slots = Slots()
@@ -157,7 +157,7 @@ class ScoreRegion:
             return np.ones(len(rows), dtype=bool)
         uids = [row.flight.row.uid for row in rows]
         flat = shape.flattened(before), shape.flattened(after)
-        decided = self.exit_policy.decide("decoder", layer, 0, uids, *flat)
+        decided = self.exit_policy.decide("candidates", layer, 0, uids, *flat)
         leaves: np.ndarray = decided.cpu().numpy()
         return leaves
 

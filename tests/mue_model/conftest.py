@@ -180,7 +180,8 @@ def quantile_exits() -> Callable[..., CosineExit]:
         for row in rows:
             reference.run_row(model, row, witness, GenerationConfig(max_tokens=steps))
         stages: list[Stage] = ["joint", "image", "text"]
-        layers = dict.fromkeys(stages, model.config.encoder_layers) | {"decoder": model.config.decoder_layers}
+        layers = dict.fromkeys(stages, model.config.encoder_layers)
+        layers |= {"decoder": model.config.decoder_layers, "candidates": model.config.decoder_layers}
 
         def quantile(stage: Stage, layer: int) -> float:
             seen = np.unique(witness.seen.get((stage, layer), [1.0]))

@@ -172,3 +172,10 @@ def test_a_script_goes_by_uid_and_its_last_entry_holds() -> None:
     assert leaves("joint", 1, 0, ["a", "b"]) == [True, True]
     assert [leaves("decoder", 1, step, ["a"]) for step in range(4)] == [[True], [False], [False], [False]]
     assert leaves("decoder", 3, 9, ["a", "b"]) == [True, True]
+
+
+def test_candidates_without_thresholds_go_by_those_of_a_first_token(small_config: Callable[..., ModelConfig]) -> None:
+    shared = CosineExit.from_config(ExitConfig(decoder=0.5, schedule="paper"), small_config(), max_tokens=10)
+    assert shared.threshold("candidates", 1, 0) == shared.threshold("decoder", 1, 0) == pytest.approx(0.525)
+    own = CosineExit.from_config(ExitConfig(decoder=0.5, candidates=0.9, schedule="paper"), small_config(), 10)
+    assert own.threshold("candidates", 1, 0) == 0.9, "what is scored has no steps"

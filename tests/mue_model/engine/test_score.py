@@ -12,10 +12,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from mue_model import costs, reference
-from mue_model.config import BatchPolicy, EngineConfig, GenerationConfig
+from mue_model.config import BatchPolicy, EngineConfig, ExitConfig, GenerationConfig
 from mue_model.engine.batch import BatchRunner
 from mue_model.engine.engine import Engine
-from mue_model.exits import Depths, ScriptedExit
+from mue_model.exits import CosineExit, Depths, ScriptedExit
 from mue_model.loading import make_runner
 from mue_model.model import MueModel
 from mue_model.rows import Candidate, RowInput, RowResult
@@ -88,6 +88,7 @@ def test_real_thresholds(
         results = BatchRunner(model, exits, GENERATION, batch_policy=policy).run(rows)
     assert_same(results, expected)
     assert len({result.trace.image for result in results}) > 1
+    assert len({result.trace.decoder for result in results}) > 1
     assert counter.get_total_flops() == counted(model, results)
 
 
@@ -115,6 +116,23 @@ def test_an_engine_takes_captions_and_questions_at_once(
     for ours, row in zip(results, rows, strict=True):
         theirs = reference.run_row(model, row, exits, GENERATION)
         assert (ours.uid, ours.label, ours.tokens, ours.trace) == (row.uid, theirs.label, theirs.tokens, theirs.trace)
+
+
+@pytest.mark.parametrize("policy", ["regroup", "compact", "mask"])
+def test_candidates_may_have_thresholds_of_their_own(small_model: Any, make_rows: Any, policy: str) -> None:
+    model, never, always = small_model(streams="decomposed"), 1.0, -1.1
+    rows = [*questions(make_rows, 3), *make_rows(3, prefix="caption")]
+    thresholds = ExitConfig(decoder=(never, always, never, never), candidates=(never, never, always, never))
+    exits = CosineExit.from_config(thresholds, model.config, GENERATION.max_tokens)
+    config = EngineConfig(group_size=4, image_group_size=2, policy=policy)
+    engine = Engine(make_runner(model, exits, GENERATION, "propagate", config))
+    results = engine.submit(rows).result()
+    engine.close()
+    for ours, row in zip(results, rows, strict=True):
+        theirs = reference.run_row(model, row, exits, GENERATION)
+        assert (ours.label, ours.tokens, ours.trace) == (theirs.label, theirs.tokens, theirs.trace)
+        assert ours.trace is not None
+        assert set(ours.trace.decoder) == {3 if row.candidates else 2}
 
 
 def test_scores_that_are_not_finite_are_an_error_of_that_row(small_model: Any, make_rows: Any) -> None:
