@@ -93,9 +93,12 @@ def against_transformers(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         f"transformers, batch {batch}": (lambda batch=batch: generate(theirs, memory, work.steps, batch))
         for batch in (32, 64, 128)
     }  # type: ignore[misc]
-    variants["mue, full-depth batch of 64"] = lambda: static_decoder(work, memory, NeverExit(), 64)
-    variants["mue, regroup, checks never reached, 64"] = DenseDecoder(work, memory, off, 64)
-    variants["mue, regroup, exits on, 64"] = DenseDecoder(work, memory, exits, 64)
+    for group in (64, 128):
+        variants[f"mue, full-depth batch of {group}"] = lambda group=group: static_decoder(  # type: ignore[misc]
+            work, memory, NeverExit(), group
+        )
+        variants[f"mue, regroup, checks never reached, {group}"] = DenseDecoder(work, memory, off, group)
+        variants[f"mue, regroup, exits on, {group}"] = DenseDecoder(work, memory, exits, group)
     for run in variants.values():  # not timed: code is compiled and stores grow
         run()
     taken: dict[str, list[float]] = {name: [] for name in variants}
