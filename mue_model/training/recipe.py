@@ -8,14 +8,15 @@ from pydantic import Field
 
 from mue_model.config import Config
 
-LayerWeights = Literal["equal", "linear"]
+LayerWeights = Literal["equal", "linear", "last"]
 
 
 class Recipe(Config):
     """What is minimised, and how."""
 
     layer_weights: LayerWeights = "equal"
-    """Weight of each decoder layer's cross-entropy: `equal` sums them as published; `linear` is i / sum (CALM)."""
+    """Weight of each decoder layer's cross-entropy: `equal` sums them as published; `linear` is i / sum (CALM);
+    `last` asks nothing of the others, as without MuE's loss."""
     random_depth: bool = False
     """In half the batches, let the decoder see each stream of each row at a random exit depth, as exits do."""
     depth_by_level: bool = False
@@ -90,5 +91,7 @@ def layer_weights(kind: LayerWeights, layers: int) -> list[float]:
     """Return the weight of each decoder layer."""
     if kind == "equal":
         return [1.0] * layers
+    if kind == "last":
+        return [0.0] * (layers - 1) + [1.0]
     total = layers * (layers + 1) / 2
     return [(layer + 1) / total for layer in range(layers)]

@@ -13,6 +13,10 @@ def test_linear_weights_grow_by_layer_and_sum_to_one(layers: int) -> None:
     assert [weight / weights[0] for weight in weights] == pytest.approx(list(range(1, layers + 1)))
 
 
+def test_without_the_layers_loss_only_the_last_one_counts() -> None:
+    assert layer_weights("last", 4) == [0.0, 0.0, 0.0, 1.0]
+
+
 def test_published_is_the_plain_sum_at_full_depth() -> None:
     published = RECIPES["published"]
     assert layer_weights(published.layer_weights, 4) == [1.0] * 4
