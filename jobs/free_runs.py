@@ -49,7 +49,7 @@ def free_runs(
         progress: Is told the questions answered so far, over all points.
     """
     found: dict[str, FreeRun] = {}
-    for number, name in enumerate([*points, *reversed(points)]):
+    for number, name in enumerate([*points, *reversed([*points])]):
         settings = EngineConfig(device="auto", group_size=group_size)
         engine = build_engine(facts, points[name], facts.generation, settings)
         engine.submit([question.row for question in questions[:group_size]]).result()

@@ -11,20 +11,20 @@ from dataclasses import dataclass
 
 from jobs.evaluation_view import depth_facts
 from jobs.free_runs import FreeRun, free_runs
-from jobs.tune_questions import Asked, ask, image_of
+from jobs.tune_certificate import FULL, certificate
+from jobs.tune_questions import Asked, ask
 from jobs.tune_settings import TuneSettings
 from mue_model import costs
 from mue_model.config import ConfigError, EngineConfig, ExitConfig
 from mue_model.loading import build_engine, load_model
 from mue_model.model_folder import ModelFacts
-from mue_model.tuning.certificate import Losses, Verdict, certify, clustered
+from mue_model.tuning.certificate import Verdict
 from mue_model.tuning.choice import Measured, TaskFigures, best, cheapest
 from mue_model.tuning.collect import collect
 from mue_model.tuning.family import constant_depth
 from mue_model.tuning.proposals import Proposal, Proposals, propose
 from mue_model.tuning.screen import Screen
 
-FULL = "full depth"
 SLACK = 0.06
 """The screen takes every changed text for wrong, so points are run that seem to lie so far below the lowest target."""
 Progress = Callable[[str, int, int], None]
@@ -62,7 +62,9 @@ def tune(settings: TuneSettings, facts: ModelFacts, progress: Progress = lambda 
             are decoded with beams.
     """
     if facts.generation.beams > 1:
-        raise ConfigError(f"model '{facts.name}' decodes with {facts.generation.beams} beams; only greedy texts are tuned")
+        raise ConfigError(
+            f"model '{facts.name}' decodes with {facts.generation.beams} beams; only greedy texts are tuned"
+        )
     asked = ask(settings, facts, lambda rows: progress("reading", rows, rows))
     screen = _screen(settings, facts, asked, progress)
     floor = max(0.0, min(settings.fast_quality, settings.min_quality) - SLACK) if settings.max_flops is None else 0.0
@@ -71,18 +73,22 @@ def tune(settings: TuneSettings, facts: ModelFacts, progress: Progress = lambda 
     )
     by_proposal = {f"exits {number}": own for number, own in enumerate(proposals.front, start=1)}
     points = {FULL: ExitConfig()}
-    points |= {f"constant {depth}": constant_depth(facts.config, depth) for depth in range(1, facts.config.encoder_layers)}
+    points |= {
+        f"constant {depth}": constant_depth(facts.config, depth) for depth in range(1, facts.config.encoder_layers)
+    }
     points |= {name: own.exits for name, own in by_proposal.items()}
     runs = {task: _run(settings, facts, asked, task, points, progress) for task in asked.by_task}
     measured = tuple(_measured(facts, name, points[name], runs) for name in points)
-    verdicts = _certificate(settings, asked, runs) if settings.certify is not None else None
+    verdicts = certificate(settings, asked, runs) if settings.certify is not None else None
     return Tuning(
         asked=asked,
         screened_rows={task: len(cells.traces) for task, cells in screen.cells.items()},
         proposals=proposals,
         by_proposal=by_proposal,
         points=measured,
-        cider_d={name: run.trial.all.captions.cider_d for name, run in runs["caption"].items() if run.trial.all.captions}
+        cider_d={
+            name: run.trial.all.captions.cider_d for name, run in runs["caption"].items() if run.trial.all.captions
+        }
         if "caption" in runs
         else {},
         verdicts=verdicts,
@@ -92,7 +98,9 @@ def tune(settings: TuneSettings, facts: ModelFacts, progress: Progress = lambda 
 
 def _screen(settings: TuneSettings, facts: ModelFacts, asked: Asked, progress: Progress) -> Screen:
     """Answer the rows to screen at full depth and fill their cells."""
-    engine = build_engine(facts, ExitConfig(), facts.generation, EngineConfig(device="auto", group_size=settings.group_size))
+    engine = build_engine(
+        facts, ExitConfig(), facts.generation, EngineConfig(device="auto", group_size=settings.group_size)
+    )
     model = load_model(facts, device="auto")
     cells = {}
     for task in asked.by_task:
@@ -102,8 +110,8 @@ def _screen(settings: TuneSettings, facts: ModelFacts, asked: Asked, progress: P
         right = [asked.is_right(*pair) for pair in pairs]
         if not any(right):
             raise ConfigError(
-                f"task '{task}': none of {len(pairs):,} answers at full depth is right, so there is no quality to keep; "
-                f"is '{facts.name}' trained for it?"
+                f"task '{task}': none of {len(pairs):,} answers at full depth is right, so there is no quality to "
+                f"keep; is '{facts.name}' trained for it?"
             )
         cells[task] = collect(
             model,
@@ -112,10 +120,14 @@ def _screen(settings: TuneSettings, facts: ModelFacts, asked: Asked, progress: P
             right,
             [question.gold[0] if question.gold else None for question, _ in pairs],
             facts.generation,
-            progress=lambda rows, task=task, all_=len(pairs): progress(f"caching {task}", rows, all_),  # type: ignore[misc]
+            progress=_told(progress, f"caching {task}", len(pairs)),
         )
     engine.close()
     return Screen(facts.config, cells)
+
+
+def _told(progress: Progress, what: str, total: int) -> Callable[[int], None]:
+    return lambda done: progress(what, done, total)
 
 
 def _run(
@@ -136,7 +148,7 @@ def _run(
         task=task,
         group_size=settings.group_size,
         keep=len(questions),
-        progress=lambda rows: progress(f"running {task}", rows, total),
+        progress=_told(progress, f"running {task}", total),
     )
 
 
@@ -171,29 +183,6 @@ def _quality(run: FreeRun) -> float:
     if scores.captions is not None:
         return scores.captions.exact_match
     return scores.answers.accuracy if scores.answers is not None else 0.0
-
-
-def _certificate(
-    settings: TuneSettings, asked: Asked, runs: Mapping[str, Mapping[str, FreeRun]]
-) -> tuple[Verdict, ...]:
-    """Test every point but full depth, which loses nothing."""
-    assert settings.certify is not None
-    names = [name for name in next(iter(runs.values())) if name != FULL]
-    halves: list[dict[str, dict[str, Losses]]] = [
-        {name: {task: _losses(asked, own[name], own[FULL], half) for task, own in runs.items()} for name in names}
-        for half in (True, False)
-    ]
-    return tuple(certify(*halves, alpha=settings.certify, delta=settings.delta))
-
-
-def _losses(asked: Asked, run: FreeRun, full: FreeRun, screened: bool) -> Losses:
-    """Return the losses of one half: 1 for a row that full depth has right and this point has not."""
-    losses, images = [], []
-    for (question, own), (_, deep) in zip(run.trial.answers, full.trial.answers, strict=True):
-        if (image_of(question) in asked.screened) == screened:
-            losses.append(float(asked.is_right(question, deep) and not asked.is_right(question, own)))
-            images.append(image_of(question))
-    return clustered(losses, images, binary=all(question.gold is None for question, _ in run.trial.answers))
 
 
 def _chosen(

@@ -26,6 +26,7 @@ class Asked:
 
     by_task: Mapping[str, list[Question]]
     references: References
+    images: frozenset[str]
     screened: frozenset[str]
     """Images of the half that is screened and puts points in order; the others test."""
     digest: str
@@ -42,11 +43,7 @@ class Asked:
 
     def to_screen(self, task: str, most: int) -> list[Question]:
         """Return the questions of the first images of the screened half, about `most` rows or fewer."""
-        found: list[Question] = []
-        for image, own in _by_image(self.by_task[task]).items():
-            if image in self.screened and (not found or len(found) + len(own) <= most):
-                found += own
-        return found
+        return _first_images([own for own in self.by_task[task] if image_of(own) in self.screened], most)
 
 
 def image_of(question: Question) -> str:
@@ -54,20 +51,17 @@ def image_of(question: Question) -> str:
     return question.row.uid.rpartition("/")[0]
 
 
-def ask(
-    settings: TuneSettings, facts: ModelFacts, progress: Callable[[int], None] = lambda _: None
-) -> Asked:
+def ask(settings: TuneSettings, facts: ModelFacts, progress: Callable[[int], None] = lambda _: None) -> Asked:
     """Read all questions; raise `ConfigError` where there are too few of a task, or a shard's labels are none."""
     references = field_references(DEFAULT)
     by_task: dict[str, list[Question]] = {}
     skipped = 0
     for task in dict.fromkeys(settings.tasks):
         asked = Questions(trial_spec(settings.shards, task), facts, limit=settings.images)
-        read = list(_counted(asked, progress))
-        by_task[task] = [
-            own for own in read if own.gold or references.of(own.row.uid, own.key, own.members)
-        ]
-        skipped += asked.skipped + asked.unasked + len(read) - len(by_task[task])
+        read = _counted(asked, progress)
+        usable = [own for own in read if own.gold or references.of(own.row.uid, own.key, own.members)]
+        skipped += asked.skipped + asked.unasked + len(read) - len(usable)
+        by_task[task] = _first_images(usable, settings.rows)
         if len(_by_image(by_task[task])) < LEAST_IMAGES:
             lack = f": {references.missing()}" if read and task == "caption" and not by_task[task] else ""
             raise ConfigError(
@@ -78,7 +72,9 @@ def ask(
     order = np.random.default_rng(settings.seed).permutation(len(images))
     half = frozenset(images[place] for place in order[: len(images) // 2])
     digest = _digest(by_task, references)
-    return Asked(by_task=by_task, references=references, screened=half, digest=digest, skipped=skipped)
+    return Asked(
+        by_task=by_task, references=references, images=frozenset(images), screened=half, digest=digest, skipped=skipped
+    )
 
 
 def _counted(questions: Questions, progress: Callable[[int], None]) -> list[Question]:
@@ -86,6 +82,16 @@ def _counted(questions: Questions, progress: Callable[[int], None]) -> list[Ques
     for question in questions:
         found.append(question)
         progress(len(found))
+    return found
+
+
+def _first_images(questions: list[Question], most: int) -> list[Question]:
+    """Return the questions about the first images, `most` or fewer, but those of one image at least."""
+    found: list[Question] = []
+    for own in _by_image(questions).values():
+        if found and len(found) + len(own) > most:
+            break
+        found += own
     return found
 
 

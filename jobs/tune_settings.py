@@ -20,6 +20,8 @@ class TuneSettings(Config):
     """Tasks that every preset must serve."""
     images: int = Field(default=1000, gt=0)
     """Most images, the first ones. One half, drawn by the seed, is screened; all are run."""
+    rows: int = Field(default=2000, gt=0)
+    """Most rows of a task, of the first images: an image may have many hypotheses."""
     screen_rows: int = Field(default=600, gt=0)
     """Most rows of a task that are screened."""
     points: int = Field(default=12, gt=0)

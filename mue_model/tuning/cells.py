@@ -48,5 +48,5 @@ def encoder_stages(config: ModelConfig) -> tuple[str, ...]:
 
 
 def encoder_depths(config: ModelConfig) -> tuple[int, ...]:
-    """Return the depths that a stream may leave at: all, but of a deep encoder not the first, which no row is done at."""
+    """Return the depths that a stream may leave at: all, but of a deep encoder not the first, where no row is done."""
     return tuple(range(1 if config.encoder_layers < 3 else 2, config.encoder_layers + 1))

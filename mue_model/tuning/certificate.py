@@ -1,10 +1,10 @@
 """A bound on what exits spoil that holds with a stated probability: Learn-then-Test. Needs neither torch nor numpy.
 
-Source: Angelopoulos et al. 2021, arXiv 2110.01052; CALM, arXiv 2207.07061, applies it to exit thresholds. Each candidate
-point has the null hypothesis that its risk, the mean loss over fresh images, exceeds alpha. One half of the images puts
-the points into an order; the other half tests them in that order until one is not rejected. So the chance that any
-certified point has a risk above alpha is at most delta, however many points there are, if the halves are drawn at random
-and the second had no say in the points or their order.
+Source: Angelopoulos et al. 2021, arXiv 2110.01052; CALM, arXiv 2207.07061, applies it to exit thresholds. Of each point
+the null hypothesis is that its risk, the mean loss over fresh images, exceeds alpha. One half of the images puts the
+points into an order; the other half tests them in that order until one is not rejected. So the chance that any
+certified point has a risk above alpha is at most delta, however many points there are, if the halves are drawn at
+random and the second had no say in the points or their order.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def binomial_cdf(most: int, count: int, chance: float) -> float:
 
 
 def worst_p(by_task: Mapping[str, Losses], alpha: float) -> float:
-    """Return the p-value of "some task's risk exceeds `alpha`": the largest, which needs no correction (Berger 1982)."""
+    """Return the p-value of "some task's risk exceeds `alpha`": the largest, without correction (Berger 1982)."""
     return max(p_value(losses, alpha) for losses in by_task.values())
 
 

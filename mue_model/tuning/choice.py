@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from mue_model.config import ExitConfig
 
@@ -61,13 +62,13 @@ class Measured:
 
 
 def cheapest(points: Sequence[Measured], *, min_quality: float) -> Measured | None:
-    """Return the point of the fewest FLOPs, of equals the fastest, among those that keep `min_quality` in every task."""
+    """Return the point of the fewest FLOPs, of equals the fastest, that keeps `min_quality` in every task, if any."""
     good = [point for point in points if point.kept >= min_quality]
     return min(good, key=lambda point: (point.spent_share, point.time_share), default=None)
 
 
 def best(points: Sequence[Measured], *, max_flops: float) -> Measured | None:
-    """Return the point that keeps most, of equals the cheapest, among those of at most this share of the FLOPs."""
+    """Return the point that keeps most, of equals the cheapest, of at most this share of the FLOPs, if any."""
     good = [point for point in points if point.spent_share <= max_flops]
     return max(good, key=lambda point: (point.kept, -point.spent_share, -point.time_share), default=None)
 
@@ -80,7 +81,7 @@ def above_constant(point: Measured, constants: Sequence[Measured], task: str) ->
     """
     line = sorted((own.tasks[task].spent_share, own.tasks[task].quality) for own in constants)
     at, quality = point.tasks[task].spent_share, point.tasks[task].quality
-    for (low, worse), (high, better) in zip(line, line[1:], strict=False):
+    for (low, worse), (high, better) in pairwise(line):
         if low <= at <= high:
             return quality - (worse + (better - worse) * (at - low) / (high - low))
     return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import torch
@@ -131,7 +131,7 @@ def _reread(
     histories, said = [texts[row][:step] for row, step in tokens], np.array([texts[row][step] for row, step in tokens])
     similarities = np.zeros((len(texts), config.decoder_layers - 1, steps), np.float32)
     holds = np.ones((len(texts), config.decoder_layers, steps), bool)
-    for layer, (before, after) in enumerate(zip(states, states[1:], strict=False)):
+    for layer, (before, after) in enumerate(pairwise(states)):
         if layer + 1 < config.decoder_layers:
             pair = before[places][:, None], after[places][:, None]
             similarities[at[0], layer, at[1]] = row_similarity(*pair).cpu().numpy()

@@ -1,7 +1,7 @@
 """Threshold vectors of one stage, from what its similarities are: how many leave at each layer, or at what risk.
 
-One number for all layers says little: after the third layer the similarities of all rows may lie within a few thousandths
-of each other, each layer around another value. So a vector is told by its effect on rows that were looked at, and the
+One number for all layers says little: after the third layer the similarities of all rows may lie within thousandths of
+each other, each layer around another value. So a vector is told by its effect on rows that were looked at, and the
 thresholds that have it lie midway between two similarities that occurred, where rounding moves nobody.
 """
 

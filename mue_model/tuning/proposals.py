@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
-from typing import Any
-
-import numpy as np
 
 from mue_model.config import ExitConfig
 from mue_model.tuning.cells import encoder_depths, encoder_stages
-from mue_model.tuning.family import ALWAYS, NEVER, Vector, vectors_of
-from mue_model.tuning.screen import Screen, Screened, pareto, thinned
+from mue_model.tuning.family import Vector, vectors_of
+from mue_model.tuning.screen import Screen, pareto, thinned
+from mue_model.tuning.worth import spent, worthwhile
 
-STAGE_VECTORS = 14
+STAGE_VECTORS = 12
 """Vectors of one stage that meet those of the others."""
-LEAST_LEAVING = 0.01
-"""Share of those asked that a check must let go. Its FLOPs are next to nothing, but it splits a group and waits for the
-device, which FLOPs do not show."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,74 +49,50 @@ def propose(screen: Screen, *, points: int, floor: float, progress: Callable[[in
     layers = screen.config.decoder_layers
     depths = {stage: encoder_depths(screen.config) for stage in stages[:-1]} | {"decoder": tuple(range(1, layers + 1))}
     families = {stage: vectors_of(screen.seen(stage), depths[stage]) for stage in stages}
-    total, done, kept = sum(map(len, families.values())), 0, []
+    total, done = sum(map(len, families.values())), 0
+    kept: list[list[Vector]] = []
     for stage in stages:
-        alone = [ExitConfig(**{stage: vector}) for vector in families[stage]]
-        tried = _screened(screen, alone, floor, lambda now, base=done: progress(base + now, total))
+        alone = [ExitConfig.model_validate({stage: vector}) for vector in families[stage]]
+        tried = _screened(screen, alone, partial(_told, progress, done, total))
         done += len(alone)
         places = _front(tried, floor, STAGE_VECTORS)
         kept.append([families[stage][place] for place in places])
-    joint = [ExitConfig(**settings(stages, vectors)) for vectors in product(*kept)]
+    joint = [ExitConfig.model_validate(dict(zip(stages, own, strict=True))) for own in product(*kept)]
     total += len(joint)
-    tried = _screened(screen, joint, floor, lambda now: progress(done + now, total))
+    tried = _screened(screen, joint, partial(_told, progress, done, total))
     front = [tried[place] for place in _front(tried, floor, points)]
     without = [worthwhile(screen, proposal.exits) for proposal in front]
-    final = _screened(screen, list(dict.fromkeys(without)), floor, lambda _: None)
-    return Proposals(front=tuple(final), screened=done + len(joint))
+    final = _screened(screen, [exits for exits in dict.fromkeys(without) if exits != ExitConfig()])
+    ordered = sorted(final, key=lambda proposal: (proposal.flops_share, -proposal.quality))
+    return Proposals(front=tuple(ordered), screened=done + len(joint))
 
 
-def settings(stages: Sequence[str], vectors: Sequence[Vector]) -> Mapping[str, Any]:
-    """Return vectors by the names of `ExitConfig`."""
-    return dict(zip(stages, vectors, strict=True))
-
-
-def worthwhile(screen: Screen, exits: ExitConfig) -> ExitConfig:
-    """Return `exits` without checks that let next to nobody go, or cost more FLOPs than they save."""
-    vectors = exits.per_layer(screen.config)
-    for stage in (*encoder_stages(screen.config), "decoder"):
-        for layer, threshold in enumerate(vectors[stage][:-1]):
-            if threshold >= NEVER:
-                continue
-            with_check = screen.of(ExitConfig(**vectors))
-            asked, leaving = _traffic(with_check.values(), stage, layer)
-            own = vectors[stage]
-            dropped = {**vectors, stage: (*own[:layer], NEVER, *own[layer + 1 :])}
-            if leaving < LEAST_LEAVING * asked or (
-                threshold > ALWAYS and _spent(screen.of(ExitConfig(**dropped))) <= _spent(with_check)
-            ):
-                vectors = dropped
-    used = {stage: vectors[stage] for stage in (*encoder_stages(screen.config), "decoder")}
-    return ExitConfig(**{stage: NEVER if min(vector) >= NEVER else vector for stage, vector in used.items()})
-
-
-def _traffic(found: Any, stage: str, layer: int) -> tuple[int, int]:
-    """Return how many states were asked after a layer, and how many left there."""
-    depths = np.concatenate([_depths(own, stage) for own in found])
-    return int((depths > layer).sum()), int((depths == layer + 1).sum())
-
-
-def _depths(found: Screened, stage: str) -> np.ndarray:
-    if stage == "decoder":
-        return np.concatenate([trace.decoder for trace in found.traces])
-    return np.array([trace.text if stage == "text" else trace.image for trace in found.traces])
-
-
-def _spent(found: Mapping[str, Screened]) -> float:
-    return float(np.mean([own.share for own in found.values()]))
+def _told(progress: Callable[[int, int], None], before: int, total: int, now: int) -> None:
+    progress(before + now, total)
 
 
 def _screened(
-    screen: Screen, points: Sequence[ExitConfig], floor: float, progress: Callable[[int], None]
+    screen: Screen, points: Sequence[ExitConfig], progress: Callable[[int], None] = lambda _: None
 ) -> list[Proposal]:
     found = []
     for number, exits in enumerate(points, start=1):
         own = screen.of(exits)
-        found.append(Proposal(exits=exits, quality=screen.quality(own), flops_share=_spent(own)))
+        found.append(Proposal(exits=exits, quality=screen.quality(own), flops_share=spent(own)))
         progress(number)
     return found
 
 
 def _front(tried: Sequence[Proposal], floor: float, most: int) -> list[int]:
-    places = pareto((own.flops_share, own.quality) for own in tried)
-    good = [place for place in places if tried[place].quality >= floor] or places[-1:]
-    return thinned(good, [own.flops_share for own in tried], most)
+    """Return the front's points of at least `floor`, filled up with those that only it beats, and so on.
+
+    A screen of a few hundred rows does not tell what lies within a row or two of the front from the front.
+    """
+    costs, left, found = [own.flops_share for own in tried], list(range(len(tried))), []
+    while left and len(found) < most:
+        front = [left[place] for place in pareto((costs[place], tried[place].quality) for place in left)]
+        good = [place for place in front if tried[place].quality >= floor]
+        if not good:
+            return found or front[-1:]
+        found += thinned(good, costs, most - len(found))
+        left = [place for place in left if place not in set(front)]
+    return found

@@ -101,7 +101,9 @@ class Screen:
     def _places(self, depths: Ints) -> Ints:
         """Return where the cells keep these depths."""
         if not np.isin(depths, self._depths).all():
-            raise ValueError(f"encoder depths {sorted(set(depths.tolist()))}: only {self._depths.tolist()} are collected")
+            raise ValueError(
+                f"encoder depths {sorted(set(depths.tolist()))}: only {self._depths.tolist()} are collected"
+            )
         return np.searchsorted(self._depths, depths)
 
     def _seen(self, task: str, cells: Cells, stage: str) -> Seen:

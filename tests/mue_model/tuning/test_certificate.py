@@ -35,7 +35,9 @@ def honest(ordering: Mapping[str, Mapping[str, Losses]], testing: Mapping[str, M
     return certify(ordering, testing, alpha=ALPHA, delta=DELTA)
 
 
-def one_half(ordering: Mapping[str, Mapping[str, Losses]], testing: Mapping[str, Mapping[str, Losses]]) -> list[Verdict]:
+def one_half(
+    ordering: Mapping[str, Mapping[str, Losses]], testing: Mapping[str, Mapping[str, Losses]]
+) -> list[Verdict]:
     """Broken: the half that puts the points in order tests them too."""
     return certify(testing, testing, alpha=ALPHA, delta=DELTA)
 
@@ -47,8 +49,10 @@ def each_alone(
     return [tested for name in testing for tested in honest({name: ordering[name]}, {name: testing[name]})]
 
 
-def draw(random: np.random.Generator, risks: Mapping[str, float], images: int, rows: int) -> dict[str, dict[str, Losses]]:
-    """Fresh losses of every point, of images with so many rows each that are lost together or not at all, half and half."""
+def draw(
+    random: np.random.Generator, risks: Mapping[str, float], images: int, rows: int
+) -> dict[str, dict[str, Losses]]:
+    """Fresh losses of every point; of half the images with several rows, all are lost together or none is."""
     found = {}
     for name, risk in risks.items():
         shared = np.repeat(random.random((images, 1)) < risk, rows, axis=1)
