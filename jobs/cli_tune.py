@@ -81,13 +81,13 @@ def tune(
     with tuning_shown(quiet=terminal.verbosity < 0, log_format=terminal.log_format) as progress:
         found = calibrate(settings, facts, progress)
     document = tune_document(found, settings, facts)
-    written = write_document(document, folder)
+    changed = write_presets(found, settings, facts, document, default=default) if write else []
+    written = write_document(document, folder)  # last: who finds it finds the presets written too
     chosen = {name: point for name, point in found.chosen.items() if point is not None}
     if can_plot():
         draw_front(found.constants, [p for p in found.points if p.name in found.by_proposal], chosen, folder)
     else:
         terminal.note(NO_MATPLOTLIB)
-    changed = write_presets(found, settings, facts, document, default=default) if write else []
     terminal.show(tune_view(found, settings), document)
     if found.asked.skipped:
         terminal.note(f"{found.asked.skipped:,} rows could not be read or asked, or have no reference: in no figure")

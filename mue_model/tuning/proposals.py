@@ -87,7 +87,8 @@ def _front(tried: Sequence[Proposal], floor: float, most: int) -> list[int]:
 
     A screen of a few hundred rows does not tell what lies within a row or two of the front from the front.
     """
-    costs, left, found = [own.flops_share for own in tried], list(range(len(tried))), []
+    costs, left = [own.flops_share for own in tried], list(range(len(tried)))
+    found: list[int] = []
     while left and len(found) < most:
         front = [left[place] for place in pareto((costs[place], tried[place].quality) for place in left)]
         good = [place for place in front if tried[place].quality >= floor]
