@@ -26,27 +26,19 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.evaluation_view import depth_facts
+from jobs.free_runs import free_runs
 from jobs.references import DEFAULT, field_references
-from jobs.trial import Trial, TrialScores, run_trial
-from jobs.trial_questions import Question, Questions, TrialTask, trial_spec
-from mue_model.config import EngineConfig, ExitConfig, ModelConfig
-from mue_model.loading import build_engine, load_model
+from jobs.trial import Trial, TrialScores
+from jobs.trial_questions import Question, Questions, trial_spec
+from mue_model.config import ExitConfig
+from mue_model.loading import load_model
 from mue_model.metrics.entailment import LabelAccuracy
 from mue_model.model_folder import ModelFacts
 from mue_model.model_names import model_facts
+from mue_model.tuning.family import constant_depth
 from pipeline.row_field import RowField
 
 FULL = "full depth"
-
-
-def constant_depth(config: ModelConfig, layers: int) -> ExitConfig:
-    """Every stream and token stops after this many layers: a cosine is always above -1."""
-
-    def stop(depth: int) -> tuple[float, ...]:
-        return (1.0,) * (layers - 1) + (-1.0001,) * (depth - layers + 1)
-
-    encoder, decoder = stop(config.encoder_layers), stop(config.decoder_layers)
-    return ExitConfig(image=encoder, text=encoder, joint=encoder, decoder=decoder)
 
 
 def points_of(arguments: argparse.Namespace, facts: ModelFacts) -> dict[str, ExitConfig]:
@@ -60,22 +52,6 @@ def points_of(arguments: argparse.Namespace, facts: ModelFacts) -> dict[str, Exi
         name, _, exits = text.partition("=")
         points[name] = ExitConfig.model_validate(yaml.safe_load(exits))
     return points
-
-
-def measure(
-    facts: ModelFacts, points: dict[str, ExitConfig], questions: list[Question], task: TrialTask, group_size: int
-) -> dict[str, tuple[Trial, float]]:
-    """Try every point twice, there and back again; returns the trial and the shorter time of each."""
-    found: dict[str, tuple[Trial, float]] = {}
-    references, level = field_references(DEFAULT), RowField.parse("json:level", option="level")
-    for name in [*points, *reversed(points)]:
-        settings = EngineConfig(device="auto", group_size=group_size)
-        engine = build_engine(facts, points[name], facts.generation, settings)
-        engine.submit([question.row for question in questions[:group_size]]).result()
-        trial = run_trial(questions, engine, facts.config, references, task=task, by=level)
-        engine.close()
-        found[name] = (trial, min(trial.model_s, found[name][1]) if name in found else trial.model_s)
-    return found
 
 
 def quality_of(scores: TrialScores | None) -> float | None:
@@ -171,9 +147,17 @@ def main() -> None:
     for task in ["entailment"] if arguments.blind else arguments.tasks:
         asked = Questions(trial_spec(arguments.shards, task), facts, limit=limits[task], blind=arguments.blind)
         questions = list(asked)
-        measured = measure(facts, points, questions, task, arguments.group_size)
-        full, full_s = measured[FULL]
-        document[task] = [row_of(name, trial, seconds, full_s) for name, (trial, seconds) in measured.items()]
+        measured = free_runs(
+            facts,
+            points,
+            questions,
+            field_references(DEFAULT),
+            task=task,
+            group_size=arguments.group_size,
+            by=RowField.parse("json:level", option="level"),
+        )
+        full, full_s = measured[FULL].trial, measured[FULL].seconds
+        document[task] = [row_of(name, run.trial, run.seconds, full_s) for name, run in measured.items()]
         show(task, document[task])
         if isinstance(full.all.answers, LabelAccuracy):
             document["confusion"] = full.all.answers.confusion

@@ -32,4 +32,10 @@ of() { echo $((($1 + part - 1) / part)); }
   --set recipe.entailment_share=0.6 --set recipe.hypotheses=4 --set recipe.neutral_share=0.1 \
   --set recipe.statement_weight=0.3 --set recipe.settling_weight=0.2 \
   "${often[@]}" --set training.validate_every="$(of 1050)"
+# The validation split chooses the exits, the test split tells what they are worth. A rehearsal's model may have nothing
+# right, and so nothing to tune.
+if [ ! -f "$folder/tuned/tune.json" ]; then
+  "$mue" tune "$folder/third/model" "$folder/drawn/val" --output "$folder/tuned" --write --default balanced ||
+    [ "$part" != 1 ]
+fi
 "$python" "$here/ship.py" "$folder/first" "$folder/second" "$folder/third" "$folder/drawn" "${to[@]}"

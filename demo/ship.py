@@ -1,4 +1,4 @@
-"""Put a trained model into the package: exit presets, and in its card what it is worth with each of them.
+"""Put a trained and tuned model into the package, and in its card what it is worth with each of its exit presets.
 
     python demo/ship.py RUN... CORPUS [--to FOLDER]
 
@@ -16,24 +16,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mue_model.config import ExitConfig
-from mue_model.model_folder import CARD_FILE, EXITS_FILE, presets_document
+from mue_model.model_folder import CARD_FILE, EXITS_FILE, read_presets
 from mue_model.training.card import EXITS_HEAD, LIMITS_HEAD
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHIPPED = REPOSITORY / "mue_model" / "shipped" / "demo"
-PRESETS = {
-    "exact": ExitConfig(),
-    "balanced": ExitConfig(image=(1.0, 1.0, 0.9812, 0.987, 0.9908, 1.0), decoder=(1.0, 0.9, 0.94, 0.965, 0.98, 1.0)),
-    "fast": ExitConfig(image=(1.0, 1.0, 0.97, 1.0, 1.0, 1.0), decoder=(1.0, 0.9, 0.94, 0.965, 0.98, 1.0)),
-}
 DEFAULT = "balanced"
 _NOTE = (
-    "Thresholds were chosen on the validation split; the figures are of the test split, one run, group size 32, the "
-    "dense engine. FLOPs are executed ones against full depth at the same length, time "
-    "is measured against full depth in the same run. Quality: captions that are word for word one of five references; "
-    "right labels. A tenth of the test rows shows nouns that no training row has, which no model of this vocabulary "
-    "was taught."
+    "Thresholds were chosen by `mue tune` on the validation split, as exits.json tells; the figures are of the test "
+    "split, one run, group size 32, the dense engine. FLOPs are executed ones against full depth at the same length, "
+    "time is measured against full depth in the same run. Quality: captions that are word for word one of five "
+    "references; right labels. A tenth of the test rows shows nouns that no training row has, which no model of this "
+    "vocabulary was taught."
 )
 
 _LIMIT = (
@@ -43,16 +37,18 @@ _LIMIT = (
 
 
 def main() -> None:
-    """Copy the model, then measure and describe its presets."""
+    """Copy the model, then measure and describe its presets. A rehearsal's model, too poor to tune, goes without."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     parser.add_argument("corpus", type=Path, metavar="CORPUS")
     parser.add_argument("--to", type=Path, default=SHIPPED, metavar="FOLDER", help="instead of the package's own")
     arguments = parser.parse_args()
     shipped: Path = arguments.to
+    model = arguments.runs[-1] / "model"
+    if shipped == SHIPPED and DEFAULT not in read_presets(model / EXITS_FILE):
+        parser.error(f"{model} has no preset '{DEFAULT}'; `mue tune {model} VAL --output TUNED --write` finds it one")
     shutil.rmtree(shipped, ignore_errors=True)
-    shutil.copytree(arguments.runs[-1] / "model", shipped)
-    (shipped / EXITS_FILE).write_text(json.dumps(presets_document(PRESETS, DEFAULT), indent=2, sort_keys=True) + "\n")
+    shutil.copytree(model, shipped)
     test = str(arguments.corpus / "test")
     command = [sys.executable, str(REPOSITORY / "benchmarks" / "quality.py"), str(shipped), test]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)

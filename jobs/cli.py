@@ -22,6 +22,7 @@ from jobs.cli_read import export, failures, inspect, status
 from jobs.cli_repair import repair
 from jobs.cli_retry import retry
 from jobs.cli_train import train
+from jobs.cli_tune import tune
 from jobs.doctor import check_line, examine
 from jobs.job_folder import open_job
 from jobs.logs import LogFormat, configure_logs
@@ -134,6 +135,7 @@ def run(
 for command in (plan, status, inspect, failures, export, retry, repair):
     app.command()(command)
 app.command()(train)
+app.command()(tune)
 app.command("eval")(eval_)
 app.command()(corpus)
 

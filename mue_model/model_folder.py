@@ -161,12 +161,14 @@ def read_presets(path: Path) -> dict[str, ExitConfig]:
     return {**parsed, "default": parsed[default]}
 
 
-def presets_document(presets: Mapping[str, ExitConfig], default: str) -> dict[str, Any]:
-    """Return the content of an exits.json; nothing in it is calibrated."""
+def presets_document(
+    presets: Mapping[str, ExitConfig], default: str, calibration: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the content of an exits.json; `calibration` says where thresholds come from, None that nothing does."""
     return {
         "presets": {name: exits.model_dump(mode="json") for name, exits in presets.items()},
         "default": default,
-        "calibration": None,
+        "calibration": calibration,
     }
 
 

@@ -55,7 +55,8 @@ def training_card(facts: CardFacts, exported: Exported) -> str:
         "## Validation",
         *_validation(facts.validation),
         EXITS_HEAD,
-        "The only preset is `exact`: full depth, the default. No threshold is calibrated.",
+        "As trained, the only preset is `exact`: full depth, the default. `mue tune` adds others to exits.json, which "
+        "says what they were calibrated on.",
         LIMITS_HEAD,
         "\n".join(f"- {note}" for note in (*facts.notes, *_LIMITS)),
     ]

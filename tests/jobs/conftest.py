@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import json
 import logging
 import os
+import tarfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +18,11 @@ from typer.testing import CliRunner, Result
 
 from jobs.cli import app
 from jobs.logs import PACKAGES
+from jobs.tune import Tuning, tune
+from jobs.tune_settings import TuneSettings
+from mue_model.corpus.row import draw_row
+from mue_model.corpus.settings import CorpusSettings
+from mue_model.model_names import model_facts
 from pipeline.identity import uid_of
 from pipeline.ledger import Ledger
 from pipeline.plan import Plan, PlannedShard
@@ -168,3 +176,29 @@ def _logs_as_before() -> Iterator[None]:
 def mue() -> Callable[..., Result]:
     """Run the command line in this process."""
     return lambda *args: CliRunner().invoke(app, [str(arg) for arg in args], prog_name="mue")
+
+
+@pytest.fixture(scope="session")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shard of 16 drawn images of the validation split, with captions and hypotheses."""
+    settings = CorpusSettings(seed=23, levels=(1, 2, 3))
+    path = tmp_path_factory.mktemp("val") / "00000.tar"
+    with tarfile.open(path, "w") as tar:
+        for row in (draw_row(settings, "val", number) for number in range(16)):
+            for suffix, data in (("jpg", row.jpg), ("json", json.dumps(row.facts).encode())):
+                member = tarfile.TarInfo(f"{row.key}.{suffix}")
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+    return path
+
+
+@pytest.fixture(scope="session")
+def tune_settings(labelled: Path) -> TuneSettings:
+    """A calibration of seconds."""
+    return TuneSettings(shards=(str(labelled),), rows=70, screen_rows=12, points=2, certify=0.45, group_size=8)
+
+
+@pytest.fixture(scope="session")
+def tuned(tune_settings: TuneSettings) -> Tuning:
+    """What it finds for the model that ships."""
+    return tune(tune_settings, model_facts("demo"))

@@ -48,7 +48,7 @@ def test_the_card_says_how_to_make_it_again_and_how_good_it_is(facts: CardFacts)
         "| 2 | 5 | 50.0% | 75.0% |",
         "last layer, caption: 40.0%",
         "- streams changed from joint to decomposed",
-        "No threshold is calibrated",
+        "As trained, the only preset is `exact`",
         "nothing useful about photographs",
     ):
         assert part in card

@@ -1,0 +1,198 @@
+"""Calibration of exit thresholds: screen from cached states, free runs of the front, a certificate, a choice.
+
+The screened half of the images suggests the points and puts them in order; the other half has no say in either, so it
+may test them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from jobs.evaluation_view import depth_facts
+from jobs.free_runs import FreeRun, free_runs
+from jobs.tune_certificate import FULL, certificate
+from jobs.tune_questions import Asked, ask
+from jobs.tune_settings import TuneSettings
+from mue_model import costs
+from mue_model.config import ConfigError, EngineConfig, ExitConfig
+from mue_model.loading import build_engine, load_model
+from mue_model.model_folder import ModelFacts
+from mue_model.tuning.certificate import Verdict
+from mue_model.tuning.choice import Measured, TaskFigures, best, cheapest
+from mue_model.tuning.collect import collect
+from mue_model.tuning.family import constant_depth
+from mue_model.tuning.proposals import Proposal, Proposals, propose
+from mue_model.tuning.screen import Screen
+
+SLACK = 0.06
+"""The screen takes every changed text for wrong, so points are run that seem to lie so far below the lowest target."""
+Progress = Callable[[str, int, int], None]
+"""Is told what is being done, how much of it, and of how much."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """What was found."""
+
+    asked: Asked
+    screened_rows: Mapping[str, int]
+    proposals: Proposals
+    by_proposal: Mapping[str, Proposal]
+    points: tuple[Measured, ...]
+    """Full depth, constant depths, then the screen's front by rising cost."""
+    cider_d: Mapping[str, float]
+    """Of captions, by point."""
+    verdicts: tuple[Verdict, ...] | None
+    """The certificate's path; None where none was asked for."""
+    chosen: Mapping[str, Measured | None]
+    """By preset; None where no certified point will do."""
+
+    @property
+    def constants(self) -> list[Measured]:
+        """The honest baseline: every row as deep as any other, full depth among them."""
+        return [point for point in self.points if point.name not in self.by_proposal]
+
+
+def tune(settings: TuneSettings, facts: ModelFacts, progress: Progress = lambda *_: None) -> Tuning:
+    """Calibrate; nothing is written.
+
+    Raises:
+        ConfigError: There are too few labelled images of a task, nothing is right at full depth, or texts of the model
+            are decoded with beams.
+    """
+    if facts.generation.beams > 1:
+        raise ConfigError(
+            f"model '{facts.name}' decodes with {facts.generation.beams} beams; only greedy texts are tuned"
+        )
+    asked = ask(settings, facts, lambda rows: progress("reading", rows, rows))
+    screen = _screen(settings, facts, asked, progress)
+    floor = max(0.0, min(settings.fast_quality, settings.min_quality) - SLACK) if settings.max_flops is None else 0.0
+    proposals = propose(
+        screen, points=settings.points, floor=floor, progress=lambda done, all_: progress("screening", done, all_)
+    )
+    by_proposal = {f"exits {number}": own for number, own in enumerate(proposals.front, start=1)}
+    points = {FULL: ExitConfig()}
+    points |= {
+        f"constant {depth}": constant_depth(facts.config, depth) for depth in range(1, facts.config.encoder_layers)
+    }
+    points |= {name: own.exits for name, own in by_proposal.items()}
+    runs = {task: _run(settings, facts, asked, task, points, progress) for task in asked.by_task}
+    measured = tuple(_measured(facts, name, points[name], runs) for name in points)
+    verdicts = certificate(settings, asked, runs) if settings.certify is not None else None
+    return Tuning(
+        asked=asked,
+        screened_rows={task: len(cells.traces) for task, cells in screen.cells.items()},
+        proposals=proposals,
+        by_proposal=by_proposal,
+        points=measured,
+        cider_d={
+            name: run.trial.all.captions.cider_d for name, run in runs["caption"].items() if run.trial.all.captions
+        }
+        if "caption" in runs
+        else {},
+        verdicts=verdicts,
+        chosen=_chosen(settings, measured, verdicts),
+    )
+
+
+def _screen(settings: TuneSettings, facts: ModelFacts, asked: Asked, progress: Progress) -> Screen:
+    """Answer the rows to screen at full depth and fill their cells."""
+    engine = build_engine(
+        facts, ExitConfig(), facts.generation, EngineConfig(device="auto", group_size=settings.group_size)
+    )
+    model = load_model(facts, device="auto")
+    cells = {}
+    for task in asked.by_task:
+        questions = asked.to_screen(task, settings.screen_rows)
+        results = engine.submit([question.row for question in questions]).result()
+        pairs = [pair for pair in zip(questions, results, strict=True) if pair[1].trace is not None]
+        right = [asked.is_right(*pair) for pair in pairs]
+        if not any(right):
+            raise ConfigError(
+                f"task '{task}': none of {len(pairs):,} answers at full depth is right, so there is no quality to "
+                f"keep; is '{facts.name}' trained for it?"
+            )
+        cells[task] = collect(
+            model,
+            [question.row for question, _ in pairs],
+            [result for _, result in pairs],
+            right,
+            [question.gold[0] if question.gold else None for question, _ in pairs],
+            facts.generation,
+            progress=_told(progress, f"caching {task}", len(pairs)),
+        )
+    engine.close()
+    return Screen(facts.config, cells)
+
+
+def _told(progress: Progress, what: str, total: int) -> Callable[[int], None]:
+    return lambda done: progress(what, done, total)
+
+
+def _run(
+    settings: TuneSettings,
+    facts: ModelFacts,
+    asked: Asked,
+    task: str,
+    points: Mapping[str, ExitConfig],
+    progress: Progress,
+) -> dict[str, FreeRun]:
+    questions = asked.by_task[task]
+    total = 2 * len(points) * len(questions)
+    return free_runs(
+        facts,
+        points,
+        questions,
+        asked.references,
+        task=task,
+        group_size=settings.group_size,
+        keep=len(questions),
+        progress=_told(progress, f"running {task}", total),
+    )
+
+
+def _measured(facts: ModelFacts, name: str, exits: ExitConfig, runs: Mapping[str, Mapping[str, FreeRun]]) -> Measured:
+    return Measured(
+        name=name, exits=exits, tasks={task: _figures(facts, own[name], own[FULL]) for task, own in runs.items()}
+    )
+
+
+def _figures(facts: ModelFacts, run: FreeRun, full: FreeRun) -> TaskFigures:
+    scores, quality = run.trial.all, _quality(run)
+    layers = {stream: mean or 0.0 for stream, mean in depth_facts(scores.depths).items()}
+    depth = (layers["image"] + layers["text"]) / 2 + layers["decoder"]
+    checks = (costs.row_flops(facts.config, own.trace).checks for _, own in run.trial.answers if own.trace is not None)
+    return TaskFigures(
+        rows=scores.rows,
+        quality=quality,
+        kept=quality / _quality(full),
+        flops_executed=scores.flops_executed,
+        flops_checks=sum(checks),
+        flops_full_same_length=scores.flops_full_same_length,
+        flops_share=scores.executed_share,
+        layers=layers,
+        paper_layer_metric=1 - depth / (facts.config.encoder_layers + facts.config.decoder_layers),
+        seconds=run.seconds,
+        time_share=run.seconds / full.seconds,
+    )
+
+
+def _quality(run: FreeRun) -> float:
+    scores = run.trial.all
+    if scores.captions is not None:
+        return scores.captions.exact_match
+    return scores.answers.accuracy if scores.answers is not None else 0.0
+
+
+def _chosen(
+    settings: TuneSettings, points: tuple[Measured, ...], verdicts: tuple[Verdict, ...] | None
+) -> dict[str, Measured | None]:
+    """Return the presets. Full depth keeps everything, so without a certificate there always is one."""
+    certified = None if verdicts is None else {verdict.name for verdict in verdicts if verdict.certified}
+    open_to = [point for point in points if certified is None or point.name in certified]
+    if settings.max_flops is not None:
+        balanced = best(open_to, max_flops=settings.max_flops)
+    else:
+        balanced = cheapest(open_to, min_quality=settings.min_quality)
+    return {"balanced": balanced, "fast": cheapest(open_to, min_quality=settings.fast_quality)}

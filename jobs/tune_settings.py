@@ -1,0 +1,42 @@
+"""What `mue tune` may be told. No torch import: the command line reads it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from mue_model.config import Config
+
+TuneTask = Literal["caption", "entailment"]
+
+
+class TuneSettings(Config):
+    """One calibration. All but `group_size` decide what is found; times apart, the same settings find the same."""
+
+    shards: tuple[str, ...] = Field(min_length=1)
+    """Labelled shards that the model was not trained on: tars, folders or patterns."""
+    tasks: tuple[TuneTask, ...] = Field(default=("caption", "entailment"), min_length=1)
+    """Tasks that every preset must serve."""
+    images: int = Field(default=1000, gt=0)
+    """Most images, the first ones. One half, drawn by the seed, is screened; all are run."""
+    rows: int = Field(default=2000, gt=0)
+    """Most rows of a task, of the first images: an image may have many hypotheses."""
+    screen_rows: int = Field(default=600, gt=0)
+    """Most rows of a task that are screened."""
+    points: int = Field(default=12, gt=0)
+    """Most points of the screen's front that are run, beside constant depths."""
+    min_quality: float = Field(default=0.99, gt=0, le=1)
+    """Of `balanced`: share of full depth's quality that is kept in every task, at the fewest FLOPs."""
+    max_flops: float | None = Field(default=None, gt=0, le=1)
+    """Of `balanced`, instead of min_quality: share of full depth's FLOPs, at the best quality."""
+    fast_quality: float = Field(default=0.97, gt=0, le=1)
+    """Of `fast`: as min_quality."""
+    certify: float | None = Field(default=None, gt=0, lt=1)
+    """Share of rows that may lose a right answer; only points for which that is certified become presets."""
+    delta: float = Field(default=0.05, gt=0, lt=1)
+    """Chance that a certificate is wrong."""
+    seed: int = Field(default=0, ge=0)
+    """Decides which images are screened and which ones test the certificate."""
+    group_size: int = Field(default=32, gt=0)
+    """Rows of a group in the runs that are timed."""

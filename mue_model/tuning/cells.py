@@ -1,0 +1,52 @@
+"""What a row would say at every depth: the table that joint thresholds are screened on, without torch.
+
+A cell is a depth of the encoder's streams together with a depth of the decoder. `collect` fills the table from a model;
+`screen` reads from it what any thresholds would do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mue_model.config import ModelConfig
+from mue_model.rows import ExitTrace
+
+Floats = npt.NDArray[np.floating[Any]]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cells:
+    """Similarities and answers of the rows of one task. E encoder layers, D decoder layers, T steps (1: candidates)."""
+
+    encoder: dict[str, Floats]
+    """By stage, image and text or joint: [N, E - 1], the similarity after each layer but the last."""
+    decoder: Floats
+    """[N, P, Q, D - 1, T]: similarity after each decoder layer but the last, with the memory of image depth P and text
+    depth Q. Of a joint stream Q is 1."""
+    holds: Bools
+    """[N, P, Q, D, T]: of captions, whether the token is the one that full depth says behind the same tokens; of
+    candidates, whether the chosen one is right. True behind the last step."""
+    eligible: Bools
+    """[N]: whether the row is right if all of it holds. Of captions, whether it is right at full depth."""
+    traces: tuple[ExitTrace, ...]
+    """What each row executed at full depth."""
+
+    @property
+    def steps(self) -> npt.NDArray[np.int64]:
+        """Decoding steps of each row at full depth."""
+        return np.array([len(trace.decoder) for trace in self.traces])
+
+
+def encoder_stages(config: ModelConfig) -> tuple[str, ...]:
+    """Return the stages that memory is made of."""
+    return ("joint",) if config.streams == "joint" else ("image", "text")
+
+
+def encoder_depths(config: ModelConfig) -> tuple[int, ...]:
+    """Return the depths that a stream may leave at: all, but of a deep encoder not the first, where no row is done."""
+    return tuple(range(1 if config.encoder_layers < 3 else 2, config.encoder_layers + 1))

@@ -1,0 +1,52 @@
+"""Checks that pay: the layers where enough leave for what is saved to exceed what asking costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from mue_model.config import ExitConfig
+from mue_model.tuning.cells import encoder_stages
+from mue_model.tuning.family import ALWAYS, NEVER
+from mue_model.tuning.screen import Screen, Screened
+
+LEAST_LEAVING = 0.01
+"""Share of those asked that a check must let go. Its FLOPs are next to nothing, but it splits a group and waits for the
+device, which FLOPs do not show."""
+
+
+def worthwhile(screen: Screen, exits: ExitConfig) -> ExitConfig:
+    """Return `exits` without checks that let next to nobody go, or cost more FLOPs than they save."""
+    vectors = exits.per_layer(screen.config)
+    for stage in (*encoder_stages(screen.config), "decoder"):
+        for layer, threshold in enumerate(vectors[stage][:-1]):
+            if threshold >= NEVER:
+                continue
+            with_check = screen.of(ExitConfig.model_validate(vectors))
+            asked, leaving = _traffic(with_check.values(), stage, layer)
+            own = vectors[stage]
+            dropped = {**vectors, stage: (*own[:layer], NEVER, *own[layer + 1 :])}
+            if leaving < LEAST_LEAVING * asked or (
+                threshold > ALWAYS and spent(screen.of(ExitConfig.model_validate(dropped))) <= spent(with_check)
+            ):
+                vectors = dropped
+    used = (*encoder_stages(screen.config), "decoder")
+    return ExitConfig.model_validate({stage: vectors[stage] for stage in used if min(vectors[stage]) < NEVER})
+
+
+def spent(found: Mapping[str, Screened]) -> float:
+    """Return the FLOPs with checks over those of full depth; every task counts the same."""
+    return float(np.mean([own.share for own in found.values()]))
+
+
+def _traffic(found: Iterable[Screened], stage: str, layer: int) -> tuple[int, int]:
+    """Return how many states were asked after a layer, and how many left there."""
+    depths = np.concatenate([_depths(own, stage) for own in found])
+    return int((depths > layer).sum()), int((depths == layer + 1).sum())
+
+
+def _depths(found: Screened, stage: str) -> np.ndarray:
+    if stage == "decoder":
+        return np.concatenate([trace.decoder for trace in found.traces])
+    return np.array([trace.text if stage == "text" else trace.image for trace in found.traces])

@@ -1,0 +1,23 @@
+"""Settings out of range are named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jobs.tune_settings import TuneSettings
+from mue_model.config import ConfigError, parse_config
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("tasks", ["vqa"]), ("tasks", []), ("min_quality", 1.2), ("max_flops", 0), ("certify", 1), ("images", 0)],
+)
+def test_values_out_of_range_are_named(key: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=rf"mue tune: {key}"):
+        parse_config(TuneSettings, {"shards": ["val"], key: value}, where="mue tune")
+
+
+def test_every_setting_is_explained() -> None:
+    assert all(field.description for field in TuneSettings.model_fields.values())

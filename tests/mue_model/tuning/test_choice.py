@@ -1,0 +1,62 @@
+"""Which point is taken: the task that keeps least decides, then FLOPs with checks, then time."""
+
+from __future__ import annotations
+
+import pytest
+
+from mue_model.config import ExitConfig
+from mue_model.tuning.choice import Measured, TaskFigures, above_constant, best, cheapest
+
+
+def figures(kept: float, flops: int, seconds: float = 1.0, checks: int = 0) -> TaskFigures:
+    return TaskFigures(
+        rows=100,
+        quality=0.8 * kept,
+        kept=kept,
+        flops_executed=flops,
+        flops_checks=checks,
+        flops_full_same_length=1000,
+        flops_share=flops / 1000,
+        layers={"image": 3.0, "text": 3.0, "decoder": 3.0},
+        paper_layer_metric=0.5,
+        seconds=seconds,
+        time_share=seconds / 2,
+    )
+
+
+def point(name: str, caption: TaskFigures, entailment: TaskFigures) -> Measured:
+    return Measured(name=name, exits=ExitConfig(), tasks={"caption": caption, "entailment": entailment})
+
+
+FULL = point("full depth", figures(1.0, 1000, 2.0), figures(1.0, 1000, 2.0))
+GOOD = point("good", figures(0.995, 600), figures(0.992, 500))
+ONE_TASK = point("one task", figures(1.01, 300), figures(0.9, 300))
+CHECKED = point("checked", figures(0.995, 550, checks=80), figures(0.992, 500))
+SLOW = point("slow", figures(0.995, 600, 1.5), figures(0.992, 500, 1.5))
+POINTS = [FULL, SLOW, GOOD, ONE_TASK, CHECKED]
+
+
+def test_every_task_must_keep_the_quality() -> None:
+    assert cheapest(POINTS, min_quality=0.99) is GOOD
+    assert cheapest(POINTS, min_quality=0.9) is ONE_TASK
+    assert cheapest(POINTS, min_quality=0.999) is FULL
+    assert cheapest([GOOD], min_quality=0.999) is None
+
+
+def test_checks_count_and_time_breaks_ties() -> None:
+    assert CHECKED.spent_share == pytest.approx(0.565)
+    assert cheapest([SLOW, GOOD, CHECKED], min_quality=0.99) is GOOD
+
+
+def test_within_flops_the_best_is_taken() -> None:
+    assert best(POINTS, max_flops=0.56) is GOOD
+    assert best(POINTS, max_flops=0.4) is ONE_TASK
+    assert best(POINTS, max_flops=1) is FULL
+    assert best(POINTS, max_flops=0.1) is None
+
+
+def test_constant_depth_is_a_line_between_its_depths() -> None:
+    constants = [FULL, point("constant 2", figures(0.5, 400), figures(0.7, 400))]
+    assert above_constant(point("x", figures(0.8, 700), figures(0.8, 700)), constants, "caption") == pytest.approx(0.04)
+    assert above_constant(constants[1], constants, "entailment") == pytest.approx(0)
+    assert above_constant(point("x", figures(0.8, 300), figures(0.8, 300)), constants, "caption") is None

@@ -1,0 +1,100 @@
+"""Vectors have the effect that they are told by, on the rows that they were drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from mue_model.config import ModelConfig
+from mue_model.tuning.family import ALWAYS, NEVER, Seen, Vector, constant_depth, constant_vector, vectors_of
+
+ROWS = 500
+
+
+def leaving(similarity: np.ndarray, vector: Vector) -> np.ndarray:
+    """Layers run, said plainly."""
+    depths = []
+    for row in similarity.tolist():
+        passed = [layer + 1 for layer, value in enumerate(row) if vector[layer] < 1 and value > vector[layer]]
+        depths.append(passed[0] if passed else len(vector))
+    return np.array(depths)
+
+
+@pytest.fixture
+def seen() -> Seen:
+    """Similarities of six layers, each layer around another value; the more alike, the seldomer spoilt."""
+    random = np.random.default_rng(3)
+    hard = random.random((ROWS, 1))
+    similarity = np.linspace(0.8, 0.99, 5) - 0.003 * hard + 0.0005 * random.random((ROWS, 5))
+    spoilt = hard - np.linspace(0.1, 0.6, 5) > 0.3 * random.random((ROWS, 5))
+    return Seen(similarity.astype(np.float32), spoilt)
+
+
+def test_shares_leave_where_the_vector_says(seen: Seen) -> None:
+    vectors = vectors_of([seen], range(1, 7))
+    shares = {tuple(np.bincount(leaving(seen.similarity, vector), minlength=7)[1:] / ROWS) for vector in vectors}
+    assert (0.4, 0.24, 0.144, 0.086, 0.052, 0.078) in {tuple(round(float(s), 3) for s in own) for own in shares}
+    assert (0.0, 0.6, 0.4, 0.0, 0.0, 0.0) in {tuple(round(float(s), 3) for s in own) for own in shares}
+    assert len(shares) > 60
+
+
+def test_constant_depths_are_among_them(seen: Seen) -> None:
+    vectors = vectors_of([seen], range(2, 7))
+    for depth in range(2, 7):
+        assert constant_vector(depth, 6) in vectors
+        assert set(leaving(seen.similarity, constant_vector(depth, 6))) == {depth}
+    assert constant_vector(6, 6) == (NEVER,) * 6
+    assert constant_vector(3, 6) == (NEVER, NEVER, ALWAYS, NEVER, NEVER, NEVER)
+
+
+def test_layers_that_may_not_be_left_are_not_asked(seen: Seen) -> None:
+    vectors = vectors_of([seen], (2, 4, 6))
+    assert len(vectors) > 10
+    assert {layer + 1 for vector in vectors for layer, value in enumerate(vector) if value < 1} == {2, 4}
+
+
+def test_risk_bounds_what_those_who_leave_spoil(seen: Seen) -> None:
+    safe = [v for v in vectors_of([seen], range(1, 7)) if spoilt_share(seen, v) == 0 and len(set(v)) > 2]
+    assert safe, "some vector lets rows go and spoils none"
+    means = [leaving(seen.similarity, vector).mean() for vector in safe]
+    assert min(means) < 5.5
+
+
+def spoilt_share(seen: Seen, vector: Vector) -> float:
+    depths = leaving(seen.similarity, vector)
+    early = depths < 6
+    return float(seen.spoilt[early, depths[early] - 1].mean()) if early.any() else 0.0
+
+
+def test_thresholds_lie_between_what_was_seen(seen: Seen) -> None:
+    """So a rounding error of the sixth digit moves nobody who is not within it of a neighbour."""
+    for vector in vectors_of([seen], range(1, 7)):
+        for layer, value in enumerate(vector[:-1]):
+            if ALWAYS < value < NEVER:
+                gap = np.abs(seen.similarity[:, layer].astype(float) - value)
+                assert gap.min() > 0
+
+
+def test_rows_that_are_all_alike_leave_together_or_not_at_all() -> None:
+    """A caption's prompt is the same for all rows."""
+    alike = Seen(np.full((50, 3), 0.9, np.float32), np.zeros((50, 3), bool))
+    for vector in vectors_of([alike], range(1, 5)):
+        assert len(set(leaving(alike.similarity, vector).tolist())) == 1
+
+
+def test_of_several_tasks_the_higher_threshold_is_tried(seen: Seen) -> None:
+    other = Seen(seen.similarity - np.float32(0.01), ~seen.spoilt)
+    both, one, two = (set(vectors_of(tasks, range(1, 7))) for tasks in ([seen, other], [seen], [other]))
+    assert one | two <= both
+    assert len(both) > len(one | two)
+
+
+def test_constant_depth_stops_every_stream_there(small_config: Callable[..., ModelConfig]) -> None:
+    config = small_config()
+    exits = constant_depth(config, 2).per_layer(config)
+    assert exits["image"] == exits["text"] == exits["joint"] == (NEVER, ALWAYS, NEVER)
+    assert exits["decoder"] == (NEVER, ALWAYS, NEVER, NEVER)
+    deeper = constant_depth(config, 4).per_layer(config)
+    assert set(deeper["image"]) == set(deeper["decoder"]) == {NEVER}

@@ -1,0 +1,33 @@
+"""The front: nothing full, nothing twice, by rising cost, and as good as constant depth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mue_model.tuning.family import constant_depth
+from mue_model.tuning.proposals import propose
+
+
+@pytest.mark.parametrize("streams", ["decomposed", "joint"])
+def test_the_front_is_screened_and_sorted(streams: str, studied: Callable[[str], Any]) -> None:
+    screen, told = studied(streams).screen, []
+    found = propose(screen, points=6, floor=0.5, progress=lambda done, total: told.append((done, total)))
+    front = found.front
+    assert 2 <= len(front) <= 6
+    assert len({proposal.exits for proposal in front}) == len(front)
+    assert [own.flops_share for own in front] == sorted(own.flops_share for own in front)
+    assert all(own.flops_share < 1 and own.quality >= 0.5 for own in front)
+    assert all(own.quality == screen.quality(screen.of(own.exits)) for own in front)
+    assert told[-1] == (found.screened, found.screened)
+    assert found.screened > 100
+    shallow = screen.of(constant_depth(screen.config, 2))
+    assert max(own.quality for own in front) >= screen.quality(shallow)
+
+
+def test_a_floor_that_nothing_reaches_leaves_what_keeps_most(studied: Callable[[str], Any]) -> None:
+    screen = studied("decomposed").screen
+    best = propose(screen, points=4, floor=1.5, progress=lambda *_: None).front
+    assert len(best) <= 1
