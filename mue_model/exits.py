@@ -155,7 +155,7 @@ class CosineExit:
         return cls(thresholds, make_schedule(exits.schedule, max_tokens))
 
     def threshold(self, stage: Stage, layer: int, step: int) -> float:
-        """Return the threshold in force; candidates that have none of their own go by the decoder's for a first token."""
+        """Return the threshold in force; candidates without one of their own go by the decoder's of a first token."""
         if stage == "candidates" and stage not in self._thresholds:
             return self.threshold("decoder", layer, 0)
         value = self._thresholds[stage][layer]

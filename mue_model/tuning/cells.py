@@ -37,6 +37,11 @@ class Cells:
     """What each row executed at full depth."""
 
     @property
+    def last_stage(self) -> str:
+        """Return the decoder's stage: candidates are judged by thresholds of their own."""
+        return "candidates" if self.traces[0].candidates else "decoder"
+
+    @property
     def steps(self) -> npt.NDArray[np.int64]:
         """Decoding steps of each row at full depth."""
         return np.array([len(trace.decoder) for trace in self.traces])

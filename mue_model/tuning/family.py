@@ -7,7 +7,7 @@ thresholds that have it lie midway between two similarities that occurred, where
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +48,12 @@ def constant_depth(config: ModelConfig, layers: int) -> ExitConfig:
 def constant_vector(depth: int, layers: int) -> Vector:
     """Return thresholds by which everyone leaves after `depth` layers of `layers`."""
     return tuple(ALWAYS if layer + 1 == depth < layers else NEVER for layer in range(layers))
+
+
+def exits_of(vectors: Mapping[str, Vector]) -> ExitConfig:
+    """Return exits with these thresholds by stage, and none elsewhere: candidates do not go by a text's unless told."""
+    exits = {stage: vector for stage, vector in vectors.items() if min(vector) < NEVER}
+    return ExitConfig.model_validate(({"candidates": NEVER} if "decoder" in exits else {}) | exits)
 
 
 def is_constant(vector: Vector) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
 
 from mue_model.config import ExitConfig
 from mue_model.tuning.cells import encoder_depths, encoder_stages
-from mue_model.tuning.family import Vector, vectors_of
+from mue_model.tuning.family import Vector, exits_of, vectors_of
 from mue_model.tuning.screen import Screen, pareto, thinned
 from mue_model.tuning.worth import spent, worthwhile
 
@@ -45,30 +46,47 @@ def propose(screen: Screen, *, points: int, floor: float, progress: Callable[[in
         floor: Points that keep less than this share of the quality are left out.
         progress: Is told the points screened so far, and of how many.
     """
-    stages = [*encoder_stages(screen.config), "decoder"]
-    layers = screen.config.decoder_layers
-    depths = {stage: encoder_depths(screen.config) for stage in stages[:-1]} | {"decoder": tuple(range(1, layers + 1))}
-    families = {stage: vectors_of(screen.seen(stage), depths[stage]) for stage in stages}
+    depths = dict.fromkeys(encoder_stages(screen.config), encoder_depths(screen.config))
+    depths |= dict.fromkeys(screen.last_stages, tuple(range(1, screen.config.decoder_layers + 1)))
+    families = {stage: vectors_of(screen.seen(stage), depths[stage]) for stage in screen.stages}
     total, done = sum(map(len, families.values())), 0
-    kept: list[list[Vector]] = []
-    for stage in stages:
-        alone = [ExitConfig.model_validate({stage: vector}) for vector in families[stage]]
+    kept: dict[str, list[Vector]] = {}
+    for stage, family in families.items():
+        alone = [exits_of({stage: vector}) for vector in family]
         tried = _screened(screen, alone, partial(_told, progress, done, total))
         done += len(alone)
-        places = _front(tried, floor, STAGE_VECTORS)
-        kept.append([families[stage][place] for place in places])
-    joint = [ExitConfig.model_validate(dict(zip(stages, own, strict=True))) for own in product(*kept)]
-    total += len(joint)
-    tried = _screened(screen, joint, partial(_told, progress, done, total))
+        kept[stage] = [family[place] for place in _front(tried, floor, STAGE_VECTORS)]
+    joint = math.prod(map(len, kept.values()))
+    tried = _joined(screen, kept, partial(_told, progress, done, done + joint))
     front = [tried[place] for place in _front(tried, floor, points)]
     without = [worthwhile(screen, proposal.exits) for proposal in front]
     final = _screened(screen, [exits for exits in dict.fromkeys(without) if exits != ExitConfig()])
     ordered = sorted(final, key=lambda proposal: (proposal.flops_share, -proposal.quality))
-    return Proposals(front=tuple(ordered), screened=done + len(joint))
+    return Proposals(front=tuple(ordered), screened=done + joint)
 
 
 def _told(progress: Callable[[int, int], None], before: int, total: int, now: int) -> None:
     progress(before + now, total)
+
+
+def _joined(screen: Screen, kept: Mapping[str, Sequence[Vector]], progress: Callable[[int], None]) -> list[Proposal]:
+    """Return every vector of each stage with every one of the others; each task is screened once for what it meets."""
+    encoder, found = encoder_stages(screen.config), list[Proposal]()
+    for own in product(*(kept[stage] for stage in encoder)):
+        streams = dict(zip(encoder, own, strict=True))
+        each = [
+            [
+                (last, vector, screen.of(exits_of({**streams, last: vector}), tasks=screen.tasks_of(last)))
+                for vector in kept[last]
+            ]
+            for last in screen.last_stages
+        ]
+        for chosen in product(*each):
+            results = {task: result for _, _, tasks in chosen for task, result in tasks.items()}
+            exits = exits_of({**streams, **{last: vector for last, vector, _ in chosen}})
+            found.append(Proposal(exits=exits, quality=screen.quality(results), flops_share=spent(results)))
+        progress(len(found))
+    return found
 
 
 def _screened(

@@ -49,28 +49,44 @@ class Screen:
         self._flops = lru_cache(maxsize=None)(lambda trace: costs.row_flops(config, trace))
         self._full = {task: own.right for task, own in self.of(ExitConfig()).items()}
 
-    def of(self, exits: ExitConfig) -> dict[str, Screened]:
-        """Return what happens to each task's rows; raise `ValueError` for a depth that was not collected."""
+    @property
+    def last_stages(self) -> tuple[str, ...]:
+        """Return the decoder's stages that some task has, each once."""
+        return tuple(dict.fromkeys(cells.last_stage for cells in self.cells.values()))
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Return all stages, as a row meets them."""
+        return (*encoder_stages(self.config), *self.last_stages)
+
+    def tasks_of(self, stage: str) -> list[str]:
+        """Return the tasks whose rows meet a stage."""
+        return [task for task, cells in self.cells.items() if stage in (*encoder_stages(self.config), cells.last_stage)]
+
+    def of(self, exits: ExitConfig, *, tasks: Iterable[str] | None = None) -> dict[str, Screened]:
+        """Return what happens to the rows of `tasks`, or all; raise `ValueError` for a depth that was not collected."""
         vectors = exits.per_layer(self.config)
-        return {task: self._screened(cells, vectors) for task, cells in self.cells.items()}
+        chosen = self.cells if tasks is None else tasks
+        return {task: self._screened(self.cells[task], vectors) for task in chosen}
 
     def quality(self, found: Mapping[str, Screened]) -> float:
         """Return the share of full depth's quality that is kept, in the task that keeps least."""
         return min(float(own.right.sum() / self._full[task].sum()) for task, own in found.items())
 
     def seen(self, stage: str) -> list[Seen]:
-        """Return what each task knows about one stage, all others at full depth."""
-        return [self._seen(task, cells, stage) for task, cells in self.cells.items()]
+        """Return what each task that meets a stage knows about it, all others at full depth."""
+        return [self._seen(task, self.cells[task], stage) for task in self.tasks_of(stage)]
 
     def _screened(self, cells: Cells, vectors: Mapping[str, Vector]) -> Screened:
         stages = encoder_stages(self.config)
         depths = [_first_above(cells.encoder[stage], vectors[stage]) for stage in stages]
         rows, at = np.arange(len(cells.traces)), [self._places(own) for own in depths]
         cell = (rows, at[0], at[1] if len(at) == 2 else 0)
-        decoder = _first_above(cells.decoder[cell].swapaxes(1, 2), vectors["decoder"])
+        last = vectors.get(cells.last_stage, vectors["decoder"])
+        decoder = _first_above(cells.decoder[cell].swapaxes(1, 2), last)
         said = np.take_along_axis(cells.holds[cell], decoder[:, None] - 1, axis=1)[:, 0]
         checks = [_checks(own, vectors[stage]) for own, stage in zip(depths, stages, strict=True)]
-        token_checks = _checks(decoder, vectors["decoder"])
+        token_checks = _checks(decoder, last)
         traces = []
         for row, (full, steps) in enumerate(zip(cells.traces, cells.steps.tolist(), strict=True)):
             own = tuple(decoder[row, :steps].tolist())
@@ -107,7 +123,7 @@ class Screen:
         return np.searchsorted(self._depths, depths)
 
     def _seen(self, task: str, cells: Cells, stage: str) -> Seen:
-        if stage == "decoder":
+        if stage == cells.last_stage:
             steps = np.arange(cells.decoder.shape[-1]) < cells.steps[:, None]
             similarity = cells.decoder[:, -1, -1].swapaxes(1, 2)[steps]
             lost = ~cells.holds[:, -1, -1].swapaxes(1, 2) & self._full[task][:, None, None]

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from mue_model.config import ExitConfig
-from mue_model.tuning.cells import encoder_stages
-from mue_model.tuning.family import ALWAYS, NEVER
+from mue_model.tuning.family import ALWAYS, NEVER, exits_of
 from mue_model.tuning.screen import Screen, Screened
 
 LEAST_LEAVING = 0.01
@@ -19,20 +18,20 @@ device, which FLOPs do not show."""
 def worthwhile(screen: Screen, exits: ExitConfig) -> ExitConfig:
     """Return `exits` without checks that let next to nobody go, or cost more FLOPs than they save."""
     vectors = exits.per_layer(screen.config)
-    for stage in (*encoder_stages(screen.config), "decoder"):
+    vectors.setdefault("candidates", vectors["decoder"])
+    for stage in screen.stages:
         for layer, threshold in enumerate(vectors[stage][:-1]):
             if threshold >= NEVER:
                 continue
             with_check = screen.of(ExitConfig.model_validate(vectors))
-            asked, leaving = _traffic(with_check.values(), stage, layer)
+            asked, leaving = _traffic((with_check[task] for task in screen.tasks_of(stage)), stage, layer)
             own = vectors[stage]
             dropped = {**vectors, stage: (*own[:layer], NEVER, *own[layer + 1 :])}
             if leaving < LEAST_LEAVING * asked or (
                 threshold > ALWAYS and spent(screen.of(ExitConfig.model_validate(dropped))) <= spent(with_check)
             ):
                 vectors = dropped
-    used = (*encoder_stages(screen.config), "decoder")
-    return ExitConfig.model_validate({stage: vectors[stage] for stage in used if min(vectors[stage]) < NEVER})
+    return exits_of({stage: vectors[stage] for stage in screen.stages})
 
 
 def spent(found: Mapping[str, Screened]) -> float:
@@ -47,6 +46,6 @@ def _traffic(found: Iterable[Screened], stage: str, layer: int) -> tuple[int, in
 
 
 def _depths(found: Screened, stage: str) -> np.ndarray:
-    if stage == "decoder":
+    if stage in ("decoder", "candidates"):
         return np.concatenate([trace.decoder for trace in found.traces])
     return np.array([trace.text if stage == "text" else trace.image for trace in found.traces])

@@ -9,6 +9,7 @@ import pytest
 
 from mue_model.tuning.family import constant_depth
 from mue_model.tuning.proposals import propose
+from mue_model.tuning.screen import Screen
 
 
 @pytest.mark.parametrize("streams", ["decomposed", "joint"])
@@ -25,6 +26,21 @@ def test_the_front_is_screened_and_sorted(streams: str, studied: Callable[[str],
     assert found.screened > 100
     shallow = screen.of(constant_depth(screen.config, 2))
     assert max(own.quality for own in front) >= screen.quality(shallow)
+
+
+def test_candidates_are_tuned_by_themselves(studied: Callable[[str], Any]) -> None:
+    front = propose(studied("decomposed").screen, points=8, floor=0.5, progress=lambda *_: None).front
+    assert any(own.exits.candidates not in (None, own.exits.decoder) for own in front)
+
+
+def test_what_was_not_tuned_stays_at_full_depth(studied: Callable[[str], Any]) -> None:
+    found = studied("decomposed")
+    for task, stage in (("caption", "candidates"), ("entailment", "decoder")):
+        screen = Screen(found.model.config, {task: found.cells[task]})
+        front = propose(screen, points=4, floor=0.5, progress=lambda *_: None).front
+        left_out = [getattr(own.exits, stage) for own in front if own.exits.decoder != 1.0 or stage == "decoder"]
+        assert left_out
+        assert set(left_out) == {1.0}
 
 
 def test_a_floor_that_nothing_reaches_leaves_what_keeps_most(studied: Callable[[str], Any]) -> None:

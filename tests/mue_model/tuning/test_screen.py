@@ -20,7 +20,7 @@ def points(screen: Screen, *, decoder: bool = True, count: int = 6) -> list[Exit
     stages = list(next(iter(screen.cells.values())).encoder)
     families = {stage: vectors_of(screen.seen(stage), (2, 3)) for stage in stages}
     if decoder:
-        families["decoder"] = vectors_of(screen.seen("decoder"), (1, 2, 3, 4))
+        families |= {stage: vectors_of(screen.seen(stage), (1, 2, 3, 4)) for stage in screen.last_stages}
     random = np.random.default_rng(5)
     chosen = [{stage: own[random.integers(len(own))] for stage, own in families.items()} for _ in range(count)]
     return [ExitConfig.model_validate(own) for own in chosen]

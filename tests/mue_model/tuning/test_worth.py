@@ -15,7 +15,8 @@ from mue_model.tuning.worth import spent, worthwhile
 def test_checks_that_let_nobody_go_are_dropped(studied: Callable[[str], Any]) -> None:
     screen = studied("decomposed").screen
     asked = ExitConfig(image=(NEVER, 0.99999, NEVER), decoder=(0.99999, -1.0001, NEVER, NEVER))
-    assert worthwhile(screen, asked) == ExitConfig(decoder=(NEVER, -1.0001, NEVER, NEVER))
+    kept = (NEVER, -1.0001, NEVER, NEVER)
+    assert worthwhile(screen, asked) == ExitConfig(decoder=kept, candidates=kept), "what they shared, each has now"
 
 
 def test_checks_that_pay_stay_and_nobody_moves(studied: Callable[[str], Any]) -> None:
