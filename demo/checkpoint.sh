@@ -3,10 +3,11 @@
 # Usage: demo/checkpoint.sh FOLDER [PART]. Resumable: the same command goes on where it stopped.
 # With PART it is a rehearsal: one row and one step in so many, and the model goes to FOLDER/demo instead.
 #
-# Three runs: the first learns to see, mostly from captions, at a high rate. The second asks nothing of early layers on
+# Four runs: the first learns to see, mostly from captions, at a high rate. The second asks nothing of early layers on
 # hard rows and brings the rate down. Neither learns what contradicts a picture; the third does: all that is true and
-# false of an image stands side by side in one batch, one object first, and what is true is also to be said. And it ranks
-# similarities: without that those of all images are alike, and a threshold is a constant depth.
+# false of an image stands side by side in one batch, one object first, and what is true is also to be said.
+# The fourth ranks similarities: without it those of all images are alike, and a threshold is a constant depth. It comes
+# last, for answers that are guessed have no order, and ranking them keeps the third from learning any.
 set -euo pipefail
 folder=${1:?folder for corpus and runs}
 part=${2:-1}
@@ -27,15 +28,20 @@ of() { echo $((($1 + part - 1) / part)); }
   --set recipe.learning_rate=0.0004 --set recipe.batch_rows=48 --set recipe.freeze_batch_norm=false \
   --set recipe.entailment_share=0.5 "${often[@]}" --set training.validate_every="$(of 850)"
 "$mue" train "$folder/drawn" --init "$folder/second/model" --output "$folder/third" --recipe drawn \
-  --steps "$(of 4200)" --set recipe.depth_by_level=true --set recipe.curriculum=0.3 --set recipe.warmup_steps=50 \
+  --steps "$(of 4800)" --set recipe.depth_by_level=true --set recipe.curriculum=0.3 --set recipe.warmup_steps=50 \
   --set recipe.learning_rate=0.0003 --set recipe.batch_rows=32 --set recipe.freeze_batch_norm=false \
   --set recipe.entailment_share=0.6 --set recipe.hypotheses=4 --set recipe.neutral_share=0.1 \
-  --set recipe.statement_weight=0.3 --set recipe.settling_weight=0.2 \
-  "${often[@]}" --set training.validate_every="$(of 1050)"
+  --set recipe.statement_weight=0.3 "${often[@]}" --set training.validate_every="$(of 1200)"
+"$mue" train "$folder/drawn" --init "$folder/third/model" --output "$folder/fourth" --recipe drawn \
+  --steps "$(of 600)" --set recipe.depth_by_level=true --set recipe.curriculum=0 --set recipe.warmup_steps=30 \
+  --set recipe.learning_rate=0.0001 --set recipe.batch_rows=32 --set recipe.freeze_batch_norm=false \
+  --set recipe.entailment_share=0.6 --set recipe.hypotheses=4 --set recipe.neutral_share=0.1 \
+  --set recipe.statement_weight=0.3 --set recipe.settling_weight=0.2 "${often[@]}" \
+  --set training.validate_every="$(of 200)"
 # The validation split chooses the exits, the test split tells what they are worth. A rehearsal's model may have nothing
 # right, and so nothing to tune.
 if [ ! -f "$folder/tuned/tune.json" ]; then
-  "$mue" tune "$folder/third/model" "$folder/drawn/val" --output "$folder/tuned" --write --default balanced ||
+  "$mue" tune "$folder/fourth/model" "$folder/drawn/val" --output "$folder/tuned" --write --default balanced ||
     [ "$part" != 1 ]
 fi
-"$python" "$here/ship.py" "$folder/first" "$folder/second" "$folder/third" "$folder/drawn" "${to[@]}"
+"$python" "$here/ship.py" "$folder/first" "$folder/second" "$folder/third" "$folder/fourth" "$folder/drawn" "${to[@]}"
