@@ -31,8 +31,8 @@ _NOTE = (
 )
 
 _LIMIT = (
-    "- Of hypotheses, neutral ones are told by their words alone. Of those that need a look four in five are told "
-    "right: nineteen in twenty about one object or one kind of object, two in three about relations among several."
+    "- Of hypotheses, neutral ones, a third of all, are told by their words alone; those about relations among several "
+    "things (levels 3 to 5) are the hard ones."
 )
 
 
