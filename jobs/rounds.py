@@ -9,10 +9,10 @@ import logging
 from collections.abc import Callable
 
 from jobs.poison import check_poison
-from pipeline.build import SegmentFailed
 from pipeline.intents import Suspects, forget_settled, read_intents, suspects_of
 from pipeline.intervals import Ranges
 from pipeline.ledger import Ledger
+from pipeline.segment_failure import SegmentFailed
 from pipeline.shard_read import ShardRead
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Rounds:
                     raise
                 known, watched = learnt, True
                 suspected = len(learnt[1].care)
-                logger.warning("processes of the job died; it goes on, with %d rows under suspicion", suspected)
+                logger.warning("processes of the job died or hung; it goes on, with %d rows under suspicion", suspected)
                 logger.debug("%s", failed)
         forget_settled(self._ledger.storage, self._is_open)
 

@@ -11,11 +11,12 @@ from jobs.planning import PreparedJob
 from jobs.stopping import JobStop
 from mue_model.config import ExitConfig, GenerationConfig
 from mue_model.model_folder import ModelFacts
-from pipeline.build import Segment, SegmentFailed, run_segment
+from pipeline.build import Segment, run_segment
 from pipeline.guard import Guard
 from pipeline.intents import Suspects
 from pipeline.ledger import Ledger
 from pipeline.plan import Plan
+from pipeline.segment_failure import SegmentFailed
 from pipeline.shard_read import ShardRead
 from pipeline.spec import JobSpec
 

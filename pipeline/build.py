@@ -6,19 +6,21 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset, TaskPoolStrategy
-from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError, RayError, WorkerCrashedError
+from ray.data.exceptions import ExecutionTimeoutError
+from ray.exceptions import RayError
 
 from mue_model.config import ExitConfig, GenerationConfig
 from mue_model.model_folder import ModelFacts
 from pipeline.blocks import TARGET_BLOCK_BYTES
-from pipeline.errors import PipelineError
 from pipeline.guard import Guard
 from pipeline.guarded import GuardedDecode, GuardedModelActor
 from pipeline.preprocess import DecodeRows
+from pipeline.segment_failure import segment_failed
 from pipeline.shard_read import ShardRead
 from pipeline.sinks import LedgerSink
 from pipeline.sources import ShardSource
@@ -31,8 +33,9 @@ WRITE_CPUS = 0.25
 
 WAITING_CALLS = 4
 """Calls that lie ready at an actor beside those that run: enough to hide the way there, few for they hold pixels."""
-TASK_RETRIES = 3
-"""How often Ray runs a read, decode or write anew whose process died; unless told, it would do so for ever."""
+TASK_RETRIES = 10
+"""How often Ray runs a read, decode or write anew; unless told, it would do so for ever. A process that dies is one
+reason, an output that was lost with its node another: who has used all up takes everything downstream with him."""
 STUCK_ROUNDS = 5
 """Ray gives up once nothing has moved for so many times `failures.stuck_s`: until then a stuck process is ended and its
 rows are isolated, step by step."""
@@ -47,15 +50,6 @@ class Segment:
     reads: Sequence[ShardRead]
     fingerprint: str
     guard: Guard
-
-
-class SegmentFailed(PipelineError):
-    """Ray gave up on a segment. The message has the cause; what was committed before stays committed."""
-
-    def __init__(self, message: str, *, died: bool = False) -> None:
-        super().__init__(message)
-        self.died = died
-        """Because processes died, not because a task or an actor's start raised."""
 
 
 def run_segment(
@@ -76,8 +70,8 @@ def run_segment(
     try:
         rows = build(spec, segment, facts, exits, generation)
         rows.write_datasink(sink, ray_remote_args={"num_cpus": WRITE_CPUS, "max_retries": TASK_RETRIES})
-    except RayError as error:
-        raise _failed(error) from error
+    except (RayError, ExecutionTimeoutError) as error:
+        raise segment_failed(error) from error
 
 
 def stream_segment(
@@ -99,35 +93,8 @@ def stream_segment(
             batch_size=None, batch_format="pyarrow"
         ):
             take(table)
-    except RayError as error:
-        raise _failed(error) from error
-
-
-def _failed(error: RayError) -> SegmentFailed:
-    advice = "what was committed is kept, and the same command goes on from there; -v shows where it happened"
-    return SegmentFailed(f"the job stopped: {_cause(error)}; {advice}", died=_died(error))
-
-
-def _died(error: BaseException | None) -> bool:
-    """Whether a process, or its node, ended under the work; an actor that cannot start says so itself."""
-    while error is not None:
-        if isinstance(error, RayActorError):
-            return not error.actor_init_failed
-        if isinstance(error, (WorkerCrashedError, NodeDiedError, OutOfMemoryError)):
-            return True
-        error = error.__cause__
-    return False
-
-
-def _cause(error: RayError) -> str:
-    """The innermost reason: what a task raised, or the last line of a remote traceback."""
-    raised = getattr(error, "cause", None)
-    if isinstance(raised, PipelineError):
-        return str(raised)
-    if isinstance(raised, Exception):
-        return f"{type(raised).__name__}: {raised}"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    except (RayError, ExecutionTimeoutError) as error:
+        raise segment_failed(error) from error
 
 
 def build(
@@ -150,17 +117,20 @@ def _read(source: ShardSource, tasks: int) -> Dataset:
 
 
 def _in_tasks(rows: Dataset, decode: GuardedDecode, rows_per_call: int) -> Dataset:
-    """Decode. What comes out lies in blocks of one call each: an actor has many calls in hand, not one long one."""
+    """Decode. What comes out lies in blocks of one call each: an actor has many calls in hand, not one long one.
+
+    A task cuts its own blocks, by rows alone, so that run anew it gives the same ones.
+    """
+    remote: dict[str, Any] = {"num_cpus": DECODE_CPUS, "max_retries": TASK_RETRIES}
     with _unnamed_settings():
         decoded = rows.map_batches(
-            decode,
-            batch_format="pyarrow",
-            batch_size=rows_per_call,
-            compute=TaskPoolStrategy(),
-            num_cpus=DECODE_CPUS,
-            max_retries=TASK_RETRIES,
+            decode, batch_format="pyarrow", batch_size=rows_per_call, compute=TaskPoolStrategy(), **remote
         )
-    return decoded.repartition(target_num_rows_per_block=rows_per_call)
+    cut = decoded.repartition(target_num_rows_per_block=rows_per_call)
+    # Ray makes one task of both where they ask for the same, which `repartition` has no parameter for. Else every
+    # pixel is copied once more, by tasks of a whole CPU each that are run anew for ever.
+    cut._logical_plan.dag.ray_remote_args.update(remote)
+    return cut
 
 
 def _on_actors(rows: Dataset, actors: ActorsConfig, constructor_args: tuple[object, ...]) -> Dataset:

@@ -29,9 +29,9 @@ class GuardedDecode:
         """Return the decoded rows of one call."""
         if self._stop.stopped():
             return self._decode(table.slice(0, 0))
-        if not self._guard.watched:
-            return self._watched(table)
-        return self._isolation_of_task().run(table, self._watched)
+        if self._guard.watched or _run_again():
+            return self._isolation_of_task().run(table, self._watched)
+        return self._watched(table)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_isolation": None}
@@ -69,6 +69,12 @@ class GuardedModelActor:
             answer = self._model.answer
             answers = answer(table) if self._isolation is None else self._isolation.run(table, answer)
         return cut_at_images(answers)
+
+
+def _run_again() -> bool:
+    """Whether an earlier process of this task died, or its output was lost: the next death is to tell who did it."""
+    # There is no public way to ask. The first attempt is 0, and so is a driver's own.
+    return ray.is_initialized() and ray.get_runtime_context().worker.core_worker.get_current_task_attempt_number() > 0
 
 
 def _restarted() -> bool:

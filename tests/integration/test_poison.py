@@ -103,7 +103,7 @@ def test_rows_that_kill_or_hang_decode_or_the_model_fail_alone(tmp_path: Path, d
         "run",
         shard,
         *settings(output),
-        *("--set", "failures.stuck_s=15"),
+        *("--set", "failures.stuck_s=20"),
         hostile=True,
         MUE_TEST_HANG="000000-00000/50/0",
     )

@@ -8,9 +8,9 @@ import pytest
 
 from jobs.poison import TooMuchPoison
 from jobs.rounds import Rounds
-from pipeline.build import SegmentFailed
 from pipeline.intents import Care, Intent, Suspects, read_intents
 from pipeline.records import ErrorStage
+from pipeline.segment_failure import SegmentFailed
 from pipeline.shard_read import ShardRead
 
 A = "000000-a"

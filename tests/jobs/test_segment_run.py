@@ -10,9 +10,10 @@ import pytest
 from jobs.planning import prepare
 from jobs.segment_run import SegmentRun
 from jobs.stopping import JobStop, StopCause
-from pipeline.build import Segment, SegmentFailed
+from pipeline.build import Segment
 from pipeline.exit_codes import ExitCode
 from pipeline.intents import Suspects
+from pipeline.segment_failure import SegmentFailed
 from pipeline.shard_read import ShardRead
 from pipeline.spec import InputsConfig, JobSpec, OutputConfig
 

@@ -1,20 +1,10 @@
-"""How the chain asks Ray for resources, and what it says when Ray gives up."""
+"""How the chain asks Ray for resources; what it makes of shards is in `tests/integration/test_build.py`."""
 
 from __future__ import annotations
-
-from ray.exceptions import (
-    ActorDiedError,
-    OutOfMemoryError,
-    RayActorError,
-    RayError,
-    RayTaskError,
-    WorkerCrashedError,
-)
 
 from cluster import local
 from pipeline import build
 from pipeline.spec import ActorsConfig
-from pipeline.storage import StorageError
 
 
 def test_the_layout_of_a_machine_counts_with_the_tokens_that_the_chain_takes() -> None:
@@ -33,25 +23,3 @@ def test_the_pool_is_warmed_at_its_smallest_size_and_takes_several_calls_an_acto
     assert pool.enable_true_multi_threading
     fixed = build._pool(ActorsConfig(min=2))
     assert (fixed.min_size, fixed.max_size) == (2, 2)
-
-
-def test_the_cause_is_the_last_line_of_a_remote_traceback() -> None:
-    assert build._cause(RayError("Traceback\n  File x\n\nValueError: no such thing\n\n")) == "ValueError: no such thing"
-    assert build._cause(RayError("")) == "RayError"
-
-
-def test_what_a_task_raised_is_not_buried_under_ray_s_advice() -> None:
-    advice = "the disk is full\nTo change retry attempts, configure `DataContext`"
-    ours = RayTaskError("write", advice, StorageError("the disk is full"))
-    assert build._cause(ours) == build._cause(ours.as_instanceof_cause()) == "the disk is full"
-    assert build._cause(RayTaskError("write", advice, ValueError("no such thing"))) == "ValueError: no such thing"
-
-
-def test_a_death_is_told_from_a_start_that_raised() -> None:
-    assert build._failed(ActorDiedError()).died
-    assert build._failed(WorkerCrashedError()).died
-    assert not build._failed(RayActorError(actor_init_failed=True)).died
-    assert not build._failed(RayError("ValueError: no such thing")).died
-    with_cause = RayError("the dataset failed")
-    with_cause.__cause__ = OutOfMemoryError("killed")
-    assert build._failed(with_cause).died

@@ -1,0 +1,51 @@
+"""What is said, and what is done next, when Ray gives up on a segment."""
+
+from __future__ import annotations
+
+from ray.data.exceptions import ExecutionTimeoutError
+from ray.exceptions import (
+    ActorDiedError,
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayActorError,
+    RayError,
+    RayTaskError,
+    StreamingGeneratorReplayInconsistentError,
+    WorkerCrashedError,
+)
+
+from pipeline.segment_failure import segment_failed
+from pipeline.storage import StorageError
+
+
+def said(error: RayError) -> str:
+    """The cause alone."""
+    return str(segment_failed(error)).removeprefix("the job stopped: ").partition("; what was committed")[0]
+
+
+def test_the_cause_is_the_last_line_of_a_remote_traceback() -> None:
+    assert said(RayError("Traceback\n  File x\n\nValueError: no such thing\n\n")) == "ValueError: no such thing"
+    assert said(RayError("")) == "RayError"
+
+
+def test_what_a_task_raised_is_not_buried_under_ray_s_advice() -> None:
+    advice = "the disk is full\nTo change retry attempts, configure `DataContext`"
+    ours = RayTaskError("write", advice, StorageError("the disk is full"))
+    assert said(ours) == said(ours.as_instanceof_cause()) == "the disk is full"
+    assert said(RayTaskError("write", advice, ValueError("no such thing"))) == "ValueError: no such thing"
+
+
+def test_a_death_is_told_from_a_start_that_raised() -> None:
+    assert segment_failed(ActorDiedError()).died
+    assert segment_failed(WorkerCrashedError()).died
+    assert segment_failed(ObjectLostError("0" * 56, None, "")).died
+    assert segment_failed(StreamingGeneratorReplayInconsistentError("0 objects")).died
+    assert segment_failed(ExecutionTimeoutError("no progress")).died
+    assert "made no progress" in str(segment_failed(ExecutionTimeoutError("no progress")))
+    assert not segment_failed(RayActorError(actor_init_failed=True)).died
+    assert not segment_failed(RayError("ValueError: no such thing")).died
+    with_cause = RayError("the dataset failed")
+    with_cause.__cause__ = OutOfMemoryError("killed")
+    assert segment_failed(RayTaskError("write", "its input", NodeDiedError("gone"))).died
+    assert segment_failed(with_cause).died
