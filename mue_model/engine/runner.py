@@ -8,6 +8,9 @@ import torch
 
 from mue_model.rows import RowError, RowInput, RowResult
 
+_NO_ROOM_ON_CPU = "DefaultCPUAllocator: can't allocate memory"
+"""Torch has a class of its own for a full accelerator, and none for a full machine."""
+
 
 class Runner(Protocol):
     """Not thread-safe: one thread owns it. A row that raises gets a result with an error; others are untouched."""
@@ -37,6 +40,6 @@ def is_fatal(failure: Exception) -> bool:
 
 def row_error(failure: Exception) -> RowError:
     """Return what a row that is alone with `failure` reports."""
-    if isinstance(failure, MemoryError | torch.OutOfMemoryError):
+    if isinstance(failure, MemoryError | torch.OutOfMemoryError) or _NO_ROOM_ON_CPU in str(failure):
         return RowError(code="out_of_memory", message=str(failure))
     return RowError(code="model_error", message=f"{type(failure).__name__}: {failure}")

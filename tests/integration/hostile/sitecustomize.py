@@ -1,4 +1,4 @@
-"""Makes the processes of a test's own job die or hang at marked images, as a fault in a C library would.
+"""Makes the processes of a test's own job die, hang or run out of memory, as a fault in a C library would.
 
 On the `PYTHONPATH` of one job only; Python imports it when a process starts. An image is marked by the bytes behind its
 end, which no decoder looks at.
@@ -10,9 +10,11 @@ import importlib.abc
 import importlib.util
 import os
 import re
+import resource
 import signal
 import sys
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -49,6 +51,41 @@ def hostile_engine(module: ModuleType) -> None:
         admit(self, ticket, row)
 
     module.DenseRunner.admit = admitted
+    if "MUE_TEST_ROOM_MIB" in os.environ:
+        short_of_memory(module, room_mib=int(os.environ["MUE_TEST_ROOM_MIB"]))
+
+
+def short_of_memory(module: ModuleType, *, room_mib: int) -> None:
+    """Leave the process so much memory once the engine stands; a step takes `MUE_TEST_ROW_MIB` a row, a marked row all.
+
+    The memory is really asked for, and really refused: what is raised is torch's own.
+    """
+    import torch
+
+    build, region, admit = module.DenseRunner.__init__, module.DenseRunner._region, module.EncoderRegion.admit
+
+    def built(self: Any, *arguments: Any) -> None:
+        build(self, *arguments)
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        most = pages * resource.getpagesize() + (room_mib << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+    class Needy:
+        def __init__(self, region: Any) -> None:
+            self._region = region
+
+        def run(self, stage: Any, rows: list[int]) -> None:
+            torch.empty(len(rows) * int(os.environ["MUE_TEST_ROW_MIB"]) << 20, dtype=torch.uint8)
+            self._region.run(stage, rows)
+
+    def admitted(self: Any, flight: Any) -> None:
+        if flight.row.uid in os.environ.get("MUE_TEST_HUGE", "").split():
+            torch.empty(1 << 42, dtype=torch.uint8)
+        admit(self, flight)
+
+    module.DenseRunner.__init__ = built
+    module.DenseRunner._region = lambda self, stage: Needy(region(self, stage))
+    module.EncoderRegion.admit = admitted
 
 
 PATCHES = {IMAGES: hostile_decoder, ENGINE: hostile_engine}
