@@ -59,7 +59,8 @@ def retry_failed(output: str, *, codes: Sequence[str] = (), force: bool, progres
     """
     chosen = chosen_codes(codes, force=force)
     ledger = open_job(output)
-    job = prepare(spec_of(ledger))
+    spec = spec_of(ledger)
+    job = prepare(with_planned_inputs(spec, ledger.plan()))
     plan = ledger.adopt_plan(job.plan)
     wanted = failed_rows(ledger, chosen)
     rows_wanted = sum(len(part.attempts) for part in wanted)
@@ -68,7 +69,7 @@ def retry_failed(output: str, *, codes: Sequence[str] = (), force: bool, progres
     attempt = new_attempt()
     stop = JobStop(ledger.storage, attempt, drain_s=job.spec.failures.drain_s)
     with driving(ledger, job.spec, attempt, stop):
-        record = RunRecord(ledger, job.spec, attempt, retries=rows_wanted)
+        record = RunRecord(ledger, spec, attempt, retries=rows_wanted)
         rewriter = PartRewriter(ledger, wanted, attempt=attempt, fingerprint=plan.fingerprint)
         outcome = _attempted(job, plan, ledger, record, stop, rewriter, progress)
     rows_by_status = {status.value: count for status, count in rewriter.done.items()}
@@ -138,6 +139,12 @@ def spec_of(ledger: Ledger) -> JobSpec:
         raise ConfigError(f"{ledger.storage.url}: no attempt has recorded its settings; finish it with 'mue run' first")
     spec = parse_config(JobSpec, attempts[-1]["spec"], where=f"{ledger.storage.url}/{RUN}")
     return spec.model_copy(update={"output": spec.output.model_copy(update={"url": ledger.storage.url})})
+
+
+def with_planned_inputs(spec: JobSpec, plan: Plan) -> JobSpec:
+    """Return `spec` with the shards of the plan by their full names, wherever it was typed and whatever came since."""
+    urls = tuple(dict.fromkeys(shard.url for shard in plan.shards))
+    return spec.model_copy(update={"inputs": spec.inputs.model_copy(update={"urls": urls})})
 
 
 def _judged(job: PreparedJob, plan: Plan, ledger: Ledger) -> JobOutcome:

@@ -14,6 +14,7 @@ from typing import Any
 from jobs.job_folder import RUN, run_facts
 from jobs.known_errors import exit_code_of
 from jobs.machine import this_machine
+from mue_model.model_names import lasting_name
 from pipeline.canonical_json import canonical_json
 from pipeline.errors import PipelineError
 from pipeline.exit_codes import ExitCode
@@ -51,7 +52,8 @@ class RunRecord:
             "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
             "cores": machine.cores,
             "memory_gib": round(machine.memory_gib, 1),
-            "spec": json.loads(spec.model_dump_json()),
+            # A model's folder by its full name: a retry may be typed in another directory.
+            "spec": json.loads(spec.model_copy(update={"model": lasting_name(spec.model)}).model_dump_json()),
         }
         if retries is not None:
             self._facts["retries"] = retries

@@ -20,15 +20,15 @@ def model_facts(name: str) -> ModelFacts:
         return seeded_facts()
     if name in _SHIPPED:
         return replace(read_model_folder(_SHIPPED[name]), name=name)
-    return read_model_folder(_absolute(name))
+    return read_model_folder(lasting_name(name))
+
+
+def lasting_name(name: str) -> str:
+    """Return a name that means the same model in every process and directory; what looks like a URL is left alone."""
+    return name if name == SEEDED_NAME or name in _SHIPPED or "://" in name else str(Path(name).absolute())
 
 
 @cache
 def demo_digest() -> str:
     """Return the digest of the model that ships."""
     return model_facts(DEMO_NAME).digest
-
-
-def _absolute(name: str) -> str:
-    """A local path that means the same in every process; what looks like a URL is left alone."""
-    return name if "://" in name else str(Path(name).absolute())

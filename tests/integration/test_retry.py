@@ -20,13 +20,14 @@ pytestmark = pytest.mark.usefixtures("ray_local")
 
 
 def test_forced_rows_fail_again_with_one_attempt_more_and_all_others_stay(
-    tmp_path: Path, draw_shard: Callable[..., dict[str, bytes]]
+    tmp_path: Path, draw_shard: Callable[..., dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     draw_shard(tmp_path / "00000.tar", 30, seed=1, replaced={3: b"no image at all", 20: b""})
     draw_shard(tmp_path / "00001.tar", 10, seed=2)
     output = str(tmp_path / "out")
     spec = JobSpec(
-        inputs=InputsConfig(urls=(str(tmp_path / "{00000..00001}.tar"),)),
+        inputs=InputsConfig(urls=("*.tar",)),
         output=OutputConfig(url=output, rows_per_part=16),
         actors=ActorsConfig(rows_per_call=8),
         engine=EngineConfig(threads=1),
@@ -42,6 +43,9 @@ def test_forced_rows_fail_again_with_one_attempt_more_and_all_others_stay(
     with pytest.raises(ConfigError, match="--code empty_image: such rows fail at every attempt; add --force"):
         retry_failed(output, codes=["empty_image"], force=False, progress=silent)
     assert ledger.manifest() == first
+    draw_shard(tmp_path / "00002.tar", 1, seed=3)  # which the job's pattern would now match too
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
     outcome = retry_failed(output, codes=["unknown_format"], force=True, progress=silent)
 
     assert (outcome.rows_wanted, outcome.rows_by_status["failed"], outcome.rows_absent) == (1, 1, 0)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobs.retry import chosen_codes, spec_of
+from jobs.retry import chosen_codes, spec_of, with_planned_inputs
 from jobs.run_record import RunRecord, new_attempt
 from mue_model.config import ConfigError
 from pipeline.records import ErrorCode
@@ -37,3 +38,18 @@ def test_the_settings_are_those_of_the_last_attempt_in_the_folder_as_it_is_calle
     found = spec_of(job.ledger)
     assert found.output.url == str(job.folder)
     assert found.model_copy(update={"output": spec.output}) == spec
+
+
+def test_inputs_and_model_are_found_from_any_directory(
+    job: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = JobSpec(inputs=InputsConfig(urls=("in/*.tar",)), output=OutputConfig(url="out"), model="models/mine")
+    RunRecord(job.ledger, spec, new_attempt())
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    found = with_planned_inputs(spec_of(job.ledger), job.plan)
+
+    assert found.model == str(tmp_path / "models" / "mine")
+    assert found.inputs.urls == ("in/000000-a.tar", "in/000001-b.tar"), "as the plan says, whose paths are absolute"
