@@ -22,6 +22,7 @@ from pipeline.publish import publish_or_yield
 from pipeline.receipts import Receipt, live, succession
 from pipeline.records import ROW_SCHEMA, RowStatus
 from pipeline.repair import read_part
+from pipeline.rows_wanted import BEYOND
 
 _ORDER = [("shard_id", "ascending"), ("row_in_shard", "ascending"), ("query", "ascending")]
 
@@ -124,10 +125,6 @@ class PartRewriter:
 
 def skip_all_but(rows: Ranges) -> tuple[Range, ...]:
     """Return the ranges of a shard that a reader must skip to give only `rows`."""
-    edges = [0, *(edge for row in rows for edge in row), _BEYOND]
+    edges = [0, *(edge for row in rows for edge in row), BEYOND]
     pairs: Sequence[Range] = [(edges[i], edges[i + 1]) for i in range(0, len(edges), 2)]
     return tuple((start, stop) for start, stop in pairs if start < stop)
-
-
-_BEYOND = 1 << 62
-"""More rows than any shard has."""

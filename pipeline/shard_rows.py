@@ -45,6 +45,8 @@ def iter_tables(
 ) -> Iterator[pa.Table]:
     """Yield the shard's rows and, as the last row of the last table, one control row with its total and state.
 
+    Where `skip` ends `BEYOND` every shard's end, reading ends with the last row wanted, and there is no control row.
+
     Args:
         url: Where the shard is; also its `shard_uri`.
         shard_id: First part of every uid.
@@ -86,6 +88,10 @@ def iter_tables(
                     if len(batch) >= rows_per_table or batch.n_bytes >= bytes_per_table:
                         yield batch.take()
                 total += 1
+                if emitted.all_over(total):
+                    if len(batch):
+                        yield batch.take()
+                    return
     except ShardError as error:
         broken = error
     if planned is not None and (broken is None or broken.code is not ShardCode.CHANGED):

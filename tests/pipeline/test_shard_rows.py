@@ -20,6 +20,7 @@ from webdataset import TarWriter
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from pipeline.records import RAW_SCHEMA
+from pipeline.rows_wanted import BEYOND
 from pipeline.shard_rows import iter_tables
 from pipeline.tar_rows import count_tar_rows as count_rows
 
@@ -311,6 +312,31 @@ def test_skipping_changes_nothing_but_what_is_emitted(
 
 
 # --- files ------------------------------------------------------------------------------------------------------
+
+
+class _Counted(io.BytesIO):
+    taken = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        self.taken += len(data)
+        return data
+
+
+def test_a_shard_is_read_no_further_than_to_the_last_row_that_is_wanted() -> None:
+    data = tar_of([(f"{number}.jpg", bytes([number]) * 3000) for number in range(100)])
+    stream = _Counted(data)
+    skip = [(0, 5), (6, 20), (21, BEYOND)]
+    tables = list(
+        iter_tables(
+            "mem.tar", "000003-mem", suffixes=SUFFIXES, max_member_bytes=LIMIT, skip=skip, open_stream=lambda _: stream
+        )
+    )
+    rows = [row for table in tables for row in table.to_pylist()]
+    assert [(row["row_in_shard"], row["image"], row["shard_total"]) for row in rows] == [
+        (number, bytes([number]) * 3000, None) for number in (5, 20)
+    ], "its end was not reached, so nothing is said of it"
+    assert 0 < stream.taken < len(data) // 3
 
 
 @pytest.mark.parametrize("ending", ["tar.gz", "tgz", "TAR.GZ"])
