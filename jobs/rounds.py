@@ -12,6 +12,7 @@ from jobs.poison import check_poison
 from pipeline.intents import Suspects, forget_settled, read_intents, suspects_of
 from pipeline.intervals import Ranges
 from pipeline.ledger import Ledger
+from pipeline.patience import patiently
 from pipeline.segment_failure import SegmentFailed
 from pipeline.shard_read import ShardRead
 
@@ -48,24 +49,30 @@ class Rounds:
         """
         watched, known = self._watched, None
         self._watched = False
-        while reads := reads_left():
+        while reads := patiently(reads_left):
             suspects = self._suspects()
             try:
                 run_round(reads, watched or bool(suspects), suspects)
                 break
             except SegmentFailed as failed:
-                learnt = (len(self._ledger.receipts()), suspects_of(read_intents(self._ledger.storage).values()))
+                learnt = patiently(self._learnt)
                 if not failed.died or learnt == known:
                     raise
                 known, watched = learnt, True
                 suspected = len(learnt[1].care)
                 logger.warning("processes of the job died or hung; it goes on, with %d rows under suspicion", suspected)
                 logger.debug("%s", failed)
+        patiently(self._forget_settled)
+
+    def _learnt(self) -> tuple[int, Suspects]:
+        return len(self._ledger.receipts()), suspects_of(read_intents(self._ledger.storage).values())
+
+    def _forget_settled(self) -> None:
         forget_settled(self._ledger.storage, self._is_open)
 
     def _suspects(self) -> Suspects:
-        forget_settled(self._ledger.storage, self._is_open)
-        suspects = suspects_of(read_intents(self._ledger.storage).values())
+        patiently(self._forget_settled)
+        suspects = suspects_of(patiently(lambda: read_intents(self._ledger.storage)).values())
         self._poison |= suspects.quarantined()
         check_poison(self._poison, allowed=self._max_poison_rows)
         return suspects

@@ -81,17 +81,17 @@ def _run_to_the_end(
             stop.request(StopCause(exit_code=ExitCode.FAILURE_BUDGET, reason=reason))
         ledger.compact()
 
-    look()
+    patiently(look)
     opened = 0
     if stop.cause is None:
         with regularly(look):
             opened = _run_missing(job, plan, ledger, record, stop)
-        look()
-    if stop.cause and (unfinished_reads(plan, ledger) or second_reads(plan, ledger)):
+        patiently(look)
+    if stop.cause and patiently(lambda: unfinished_reads(plan, ledger) or second_reads(plan, ledger)):
         outcome = stopped(stop.cause, ledger)
-        record.end(outcome.exit_code)
+        patiently(lambda: record.end(outcome.exit_code))
         return outcome
-    outcome = judged(job.spec.failures, plan, ledger, shards_opened=opened)
+    outcome = patiently(lambda: judged(job.spec.failures, plan, ledger, shards_opened=opened))
     patiently(lambda: record.end(outcome.exit_code))
     patiently(lambda: ledger.finalize(plan))
     return outcome
@@ -135,9 +135,9 @@ def _run_missing(job: PreparedJob, plan: Plan, ledger: Ledger, record: RunRecord
         for start in range(0, len(shard_ids), SEGMENT_SHARDS):
             segment = set(shard_ids[start : start + SEGMENT_SHARDS])
             rounds.run(partial(unfinished_reads, plan, ledger, of=segment), segment_run)
-        if not stop.cause and (again := second_reads(plan, ledger)):
+        if not stop.cause and (again := patiently(lambda: second_reads(plan, ledger))):
             logger.warning("%d shards could not be read whole and are read once more", len(again))
             segment_run(again, False, Suspects())
     if not stop.cause:
-        give_up_bad_shards(plan, ledger)
+        patiently(lambda: give_up_bad_shards(plan, ledger))
     return len(reads) + len(again)

@@ -9,6 +9,7 @@ from pipeline.control import StopWatch
 from pipeline.hand_record import HandRecord
 from pipeline.intents import Suspects, read_intents, suspects_of
 from pipeline.isolation import Isolation
+from pipeline.patience import patiently
 from pipeline.records import ErrorStage
 from pipeline.storage import Storage
 
@@ -36,6 +37,6 @@ class Guard:
         Earlier processes of the same owner are dead: what they had in hand is suspect too.
         """
         storage, name = Storage.open(self.output), f"{self.attempt}-{owner}-"
-        died = suspects_of(read_intents(storage, owner=name).values())
+        died = suspects_of(patiently(lambda: read_intents(storage, owner=name)).values())
         record = HandRecord(storage, stage=stage, owner=f"{name}{secrets.token_hex(4)}")
         return Isolation(stage, record, self.suspects.joined(died))

@@ -9,6 +9,7 @@ from itertools import count
 
 from pipeline.intents import FOLDER, Care, Intent
 from pipeline.intervals import of_numbers
+from pipeline.patience import patiently
 from pipeline.records import ErrorStage
 from pipeline.storage import Storage
 
@@ -92,6 +93,7 @@ class HandRecord:
                 by_shard.setdefault(shard_id, []).append(row)
             rows = {shard_id: of_numbers(numbers) for shard_id, numbers in by_shard.items()}
             self._path = f"{FOLDER}/{self._owner}-{version:08d}.json"
-            self._storage.write(self._path, Intent(stage=self._stage, care=care, rows=rows).to_json())
+            path, intent = self._path, Intent(stage=self._stage, care=care, rows=rows).to_json()
+            patiently(lambda: self._storage.write(path, intent))
         if before is not None:
-            self._storage.delete(before)
+            patiently(lambda: self._storage.delete(before))

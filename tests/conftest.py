@@ -1,9 +1,12 @@
-"""Shared fixtures: one torch thread, the shared material where it is present."""
+"""Shared fixtures: one torch thread, the shared material where it is present, an S3 server on loopback."""
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,3 +41,32 @@ def bpe_folder() -> Path:
     if not (folder / "dict.txt").is_file():
         pytest.skip("no tokenizer data at hand")
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """URL of an S3 server that lives in this process."""
+    pytest.importorskip("s3fs")
+    moto = pytest.importorskip("moto.server")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    with pytest.MonkeyPatch.context() as patch:
+        server.start()
+        host, port = server.get_host_and_port()
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "HTTP_PROXY", "http_proxy"):
+            patch.delenv(name, raising=False)
+        yield f"http://{host}:{port}"
+        server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: str) -> str:
+    """URL of a new, empty bucket."""
+    fs = pytest.importorskip("s3fs").S3FileSystem(skip_instance_cache=True)
+    name = f"bucket-{uuid.uuid4().hex}"
+    fs.mkdir(name)
+    return f"s3://{name}"

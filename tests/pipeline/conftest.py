@@ -1,11 +1,9 @@
-"""Builders of small plans and commit tables; an S3 server on the loopback interface."""
+"""Builders of small plans and commit tables."""
 
 from __future__ import annotations
 
-import logging
 import os
-import uuid
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -106,32 +104,3 @@ def live_texts() -> Callable[[Ledger], list[tuple[str, str]]]:
 def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests with many writes: no power failure happens in them."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-
-
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[str]:
-    """URL of an S3 server that lives in this process."""
-    pytest.importorskip("s3fs")
-    moto = pytest.importorskip("moto.server")
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    with pytest.MonkeyPatch.context() as patch:
-        server.start()
-        host, port = server.get_host_and_port()
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "HTTP_PROXY", "http_proxy"):
-            patch.delenv(name, raising=False)
-        yield f"http://{host}:{port}"
-        server.stop()
-
-
-@pytest.fixture
-def bucket(s3_server: str) -> str:
-    """URL of a new, empty bucket."""
-    fs = pytest.importorskip("s3fs").S3FileSystem(skip_instance_cache=True)
-    name = f"bucket-{uuid.uuid4().hex}"
-    fs.mkdir(name)
-    return f"s3://{name}"
