@@ -25,9 +25,9 @@ def repair(
     """Look for damage in an output folder, and mend it.
 
     Names parts whose file is missing or has other bytes than were committed, rows that two parts hold, and files that a
-    crash left without a receipt. With --apply damaged parts are withdrawn, so that the next 'mue run' computes their
-    rows again, and only those; rows in two parts stay in one. Refused while a job runs on the folder. The exit code is
-    1 while there is something to mend.
+    crash left without a receipt or half written. With --apply damaged parts are withdrawn, so that the next 'mue run'
+    computes their rows again, and only those; rows in two parts stay in one; what was left half written is deleted.
+    Refused while a job runs on the folder. The exit code is 1 while there is something to mend.
 
     \b
     Example:

@@ -16,10 +16,14 @@ from pipeline.ledger import MANIFEST, Ledger
 from pipeline.part_damage import PartDamage, damaged_parts
 from pipeline.progress import Overlap
 from pipeline.repair import withdraw
+from pipeline.unfinished import UnfinishedWrite, unfinished_writes
 
 _NAMED = 20
 """Most files that the view for people names one by one."""
 _LEASE_S = 60.0
+_LEFT_S = 600.0
+"""Seconds after which an unfinished write is nobody's. While `mend` holds the lease no job runs, but a process may
+outlive its driver for a while; should it ever miss its file, it fails and nothing is lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,8 @@ class Findings:
     """Live parts whose file is not the one that was committed."""
     orphans: tuple[str, ...]
     """Files in data/ that no receipt names: what a crash left before its receipt. No reader looks at them."""
+    unfinished: tuple[UnfinishedWrite, ...]
+    """What killed writers left half written, and under a running job what it is writing."""
     parts: int
     """Live parts that were looked at."""
     read_bytes: bool
@@ -47,6 +53,11 @@ class Findings:
     def rows_lost(self) -> int:
         """Input rows in damaged parts: the next run computes them again."""
         return sum(length(ranges) for damage in self.damaged for ranges in damage.receipt.ranges.values())
+
+    @property
+    def left_behind(self) -> tuple[UnfinishedWrite, ...]:
+        """Unfinished writes that nobody can be at any more."""
+        return tuple(write for write in self.unfinished if write.age_s > _LEFT_S)
 
     @property
     def sound(self) -> bool:
@@ -64,13 +75,14 @@ def examine(ledger: Ledger, *, read_bytes: bool) -> Findings:
         overlaps=tuple(ledger.overlaps()),
         damaged=tuple(damaged_parts(ledger.storage, receipts, read_bytes=read_bytes)),
         orphans=tuple(path for path in listed if path not in named),
+        unfinished=tuple(unfinished_writes(ledger.storage)),
         parts=len(ledger.live_parts()),
         read_bytes=read_bytes,
     )
 
 
 def mend(ledger: Ledger, *, read_bytes: bool, delete_orphans: bool) -> Findings:
-    """Withdraw damaged parts, leave no row in two parts, and return what was found before.
+    """Withdraw damaged parts, leave no row in two parts, clear unfinished writes away; return what was found before.
 
     Runs under the lease, for a part without a receipt may be one that a driver is about to commit. Stopped anywhere it
     can be repeated. Where rows are missing afterwards the manifest is taken away; else it is written anew.
@@ -86,6 +98,8 @@ def mend(ledger: Ledger, *, read_bytes: bool, delete_orphans: bool) -> Findings:
         for damage in findings.damaged:
             withdraw(ledger.storage, damage.receipt)
         ledger.repair()
+        for write in findings.left_behind:
+            ledger.storage.delete(write.path)
         if delete_orphans:
             for path in findings.orphans:
                 ledger.storage.delete(path)
@@ -125,6 +139,8 @@ def findings_facts(findings: Findings, *, mended: bool, orphans_deleted: bool) -
         ],
         "orphans": list(findings.orphans),
         "orphans_deleted": orphans_deleted,
+        "unfinished": [write.path for write in findings.unfinished],
+        "left_behind": [write.path for write in findings.left_behind],
     }
 
 
@@ -142,10 +158,16 @@ def findings_view(findings: Findings, *, mended: bool, orphans_deleted: bool) ->
     if findings.orphans:
         done = "deleted" if orphans_deleted else "harmless; --delete-orphans deletes them"
         head.append(("files without a receipt", f"{len(findings.orphans):,}: {done}"))
+    if findings.unfinished:
+        done = "deleted" if mended else "--apply deletes them"
+        old = f"{len(findings.left_behind):,} older than {_LEFT_S / 60:g} minutes: {done}"
+        n_bytes = sum(write.bytes for write in findings.unfinished)
+        head.append(("unfinished writes", f"{len(findings.unfinished):,} of {n_bytes:,} bytes in all; {old}"))
     if findings.sound:
         head.append(("verdict", "sound: every committed row is there, and once"))
     lines = [f"{damage.path} {damage.what}" for damage in findings.damaged]
     lines += [f"{path} has no receipt" for path in findings.orphans]
+    lines += [f"{write.path} was never finished" for write in findings.unfinished]
     if len(lines) > _NAMED:
         lines = [*lines[:_NAMED], f"and {len(lines) - _NAMED:,} more; --json names all"]
     return Group(pairs_table(head), *(Text(line) for line in lines))

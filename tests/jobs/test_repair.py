@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import time
 from typing import Any
 
 import pytest
@@ -180,3 +182,25 @@ def _let_in(job: Any) -> None:
     """The failed attempt was made by this very process, which goes on: its lease must be taken from it."""
     for path in job.ledger.storage.list("lease"):
         job.ledger.storage.delete(path)
+
+
+def test_what_a_killed_writer_left_is_named_and_cleared_away_once_it_is_nobody_s(finished: Any) -> None:
+    left, fresh, foreign = (finished.folder / "data" / name for name in (f".tmp-{1:032x}", f".tmp-{2:032x}", ".tmp-me"))
+    for path in (left, fresh, foreign):
+        path.write_bytes(b"half")
+    for path in (left, foreign):
+        os.utime(path, (time.time() - 3600,) * 2)
+
+    findings = examine(finished.ledger, read_bytes=False)
+
+    assert [write.path for write in findings.unfinished] == [f"data/{left.name}", f"data/{fresh.name}"]
+    assert (findings.sound, findings.orphans) == (True, ())
+    text = _text(findings, mended=False, orphans_deleted=False)
+    assert "2 of 8 bytes in all; 1 older than 10 minutes: --apply deletes them" in text
+    assert f"data/{left.name} was never finished" in text
+    assert findings_facts(findings, mended=False, orphans_deleted=False)["left_behind"] == [f"data/{left.name}"]
+    assert left.exists(), "looking changes nothing"
+
+    mend(finished.ledger, read_bytes=False, delete_orphans=True)
+    assert [path.exists() for path in (left, fresh, foreign)] == [False, True, True]
+    assert finished.ledger.finalized(finished.plan)
