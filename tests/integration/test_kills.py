@@ -18,6 +18,8 @@ import pytest
 from pipeline.ledger import Ledger
 from pipeline.storage import Storage
 
+# Kills at random moments are in the default run, `test_faults.py`; here signals, and what a kill leaves in the folder.
+pytestmark = pytest.mark.slow
 DrawShard = Callable[..., dict[str, bytes]]
 ROWS, SHARDS = 400, 3
 DEADLINE_S = 200
@@ -108,7 +110,6 @@ def test_kill_the_driver(tmp_path: Path, shards: Path, undisturbed: dict[str, di
     assert_the_same_command_goes_on(shards, output, undisturbed)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
 @pytest.mark.parametrize("signals", [1, 2])
 def test_stop_the_driver(
