@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import ray
 from ray.data import Dataset
 
 from mue_model.model_names import model_facts
-from pipeline import build
+from pipeline import build, guarded
 from pipeline.guard import Guard
 from pipeline.guarded import GuardedDecode
 from pipeline.preprocess import DecodeRows
@@ -45,3 +47,16 @@ def test_decode_cuts_blocks_of_one_call_in_its_own_task(
     operators = [line for line in dataset.stats().splitlines() if line.startswith("Operator")]
     assert "MapBatches(GuardedDecode)->StreamingRepartition" in operators[1]
     assert len(operators) == 2, "no task of its own that copies every pixel, and is run anew without bound"
+
+
+def test_a_task_whose_process_died_is_known_when_it_runs_again(tmp_path: Path) -> None:
+    @ray.remote(num_cpus=0.5, max_retries=2)
+    def dying_once(first: Path) -> bool:
+        if not first.exists():
+            first.touch()
+            assert not guarded._run_again()
+            os._exit(1)
+        return guarded._run_again()
+
+    assert ray.get(dying_once.remote(tmp_path / "ran"))
+    assert not guarded._run_again(), "a driver is no task"

@@ -6,12 +6,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from pipeline.hand_record import HandRecord, RowKey
 from pipeline.intents import FOLDER, Care, read_intents
+from pipeline.local_folder import LocalFolder
 from pipeline.records import ErrorStage
 from pipeline.storage import Storage
 
@@ -127,3 +129,32 @@ def test_a_record_that_cannot_be_written_keeps_nothing_locked(tmp_path: Path) ->
     (tmp_path / "intents").unlink()
     with record.holding(keys(2), Care.ALONE):
         assert on_record(Storage.open(str(tmp_path))) == {*keys(2)}
+
+
+@dataclass(frozen=True)
+class _BusyAtFirst(LocalFolder):
+    """A folder whose first write and first deletion fail."""
+
+    failing: set[str] = field(default_factory=lambda: {"write", "delete"})
+
+    def write(self, path: str, data: bytes) -> None:
+        self._fail_once("write")
+        super().write(path, data)
+
+    def delete(self, path: str) -> None:
+        self._fail_once("delete")
+        super().delete(path)
+
+    def _fail_once(self, what: str) -> None:
+        if what in self.failing:
+            self.failing.remove(what)
+            raise ConnectionResetError("peer went away")
+
+
+def test_a_store_that_fails_for_a_moment_ends_no_work(tmp_path: Path) -> None:
+    folder = _BusyAtFirst(str(tmp_path))
+    storage = Storage(str(tmp_path), folder)
+    with HandRecord(storage, stage=ErrorStage.INFER, owner="a1").holding(((A, 1),), Care.ALONE):
+        assert on_record(storage) == {(A, 1)}
+    assert on_record(storage) == set()
+    assert folder.failing == set()
