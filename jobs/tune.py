@@ -66,11 +66,7 @@ def tune(settings: TuneSettings, facts: ModelFacts, progress: Progress = lambda 
             f"model '{facts.name}' decodes with {facts.generation.beams} beams; only greedy texts are tuned"
         )
     asked = ask(settings, facts, lambda rows: progress("reading", rows, rows))
-    screen = _screen(settings, facts, asked, progress)
-    floor = max(0.0, min(settings.fast_quality, settings.min_quality) - SLACK) if settings.max_flops is None else 0.0
-    proposals = propose(
-        screen, points=settings.points, floor=floor, progress=lambda done, all_: progress("screening", done, all_)
-    )
+    proposals, screened_rows = _proposals(settings, facts, asked, progress)
     by_proposal = {f"exits {number}": own for number, own in enumerate(proposals.front, start=1)}
     points = {FULL: ExitConfig()}
     points |= {
@@ -82,7 +78,7 @@ def tune(settings: TuneSettings, facts: ModelFacts, progress: Progress = lambda 
     verdicts = certificate(settings, asked, runs) if settings.certify is not None else None
     return Tuning(
         asked=asked,
-        screened_rows={task: len(cells.traces) for task, cells in screen.cells.items()},
+        screened_rows=screened_rows,
         proposals=proposals,
         by_proposal=by_proposal,
         points=measured,
@@ -94,6 +90,18 @@ def tune(settings: TuneSettings, facts: ModelFacts, progress: Progress = lambda 
         verdicts=verdicts,
         chosen=_chosen(settings, measured, verdicts),
     )
+
+
+def _proposals(
+    settings: TuneSettings, facts: ModelFacts, asked: Asked, progress: Progress
+) -> tuple[Proposals, dict[str, int]]:
+    """Return the screen's front, and how many rows of each task it rests on."""
+    screen = _screen(settings, facts, asked, progress)
+    floor = max(0.0, min(settings.fast_quality, settings.min_quality) - SLACK) if settings.max_flops is None else 0.0
+    found = propose(
+        screen, points=settings.points, floor=floor, progress=lambda done, total: progress("screening", done, total)
+    )
+    return found, {task: len(cells.traces) for task, cells in screen.cells.items()}
 
 
 def _screen(settings: TuneSettings, facts: ModelFacts, asked: Asked, progress: Progress) -> Screen:

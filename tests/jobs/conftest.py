@@ -195,7 +195,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tune_settings(labelled: Path) -> TuneSettings:
     """A calibration of seconds."""
-    return TuneSettings(shards=(str(labelled),), rows=70, screen_rows=12, points=2, certify=0.45, group_size=8)
+    return TuneSettings(shards=(str(labelled),), rows=70, screen_rows=12, points=2, certify=0.7, group_size=8)
 
 
 @pytest.fixture(scope="session")

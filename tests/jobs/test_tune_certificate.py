@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import MappingProxyType
+
+import pytest
 
 from jobs.free_runs import FreeRun, free_runs
 from jobs.tune import Tuning
@@ -16,16 +17,20 @@ from mue_model.tuning.family import constant_depth
 FACTS = model_facts("demo")
 
 
-def runs_of(tuned: Tuning) -> dict[str, dict[str, FreeRun]]:
-    points = MappingProxyType({FULL: ExitConfig(), "same": ExitConfig(), "shallow": constant_depth(FACTS.config, 1)})
-    return {
-        task: free_runs(FACTS, points, questions, tuned.asked.references, task=task, group_size=16, keep=len(questions))
-        for task, questions in tuned.asked.by_task.items()
-    }
+@pytest.fixture(scope="module")
+def runs(tuned: Tuning) -> dict[str, dict[str, FreeRun]]:
+    """Full depth twice, and one layer."""
+    points = {FULL: ExitConfig(), "same": ExitConfig(), "shallow": constant_depth(FACTS.config, 1)}
+    questions = tuned.asked.by_task["caption"]
+    found = free_runs(
+        FACTS, points, questions, tuned.asked.references, task="caption", group_size=16, keep=len(questions)
+    )
+    return {"caption": found}
 
 
-def test_losses_are_rights_that_were_lost(tuned: Tuning, tune_settings: TuneSettings) -> None:
-    runs = runs_of(tuned)
+def test_losses_are_rights_that_were_lost(
+    tuned: Tuning, tune_settings: TuneSettings, runs: dict[str, dict[str, FreeRun]]
+) -> None:
     lenient = {own.name: own for own in certificate(tune_settings, tuned.asked, runs)}
     assert FULL not in lenient, "which loses nothing by definition"
     assert lenient["same"].risk == 0
@@ -38,13 +43,14 @@ def test_losses_are_rights_that_were_lost(tuned: Tuning, tune_settings: TuneSett
             lost = tuned.asked.is_right(question, deep) and not tuned.asked.is_right(question, own)
             by_image.setdefault(image, []).append(lost)
     share = sum(sum(own) for own in by_image.values()) / len(by_image)
-    assert lenient["shallow"].risk >= share > 0
+    assert lenient["shallow"].risk == share > 0
     assert lenient["same"].certified
-    assert not lenient["shallow"].certified
 
 
-def test_few_images_certify_nothing_strict(tuned: Tuning, tune_settings: TuneSettings) -> None:
-    strict = certificate(tune_settings.model_copy(update={"certify": 0.01}), tuned.asked, runs_of(tuned))
+def test_few_images_certify_nothing_strict(
+    tuned: Tuning, tune_settings: TuneSettings, runs: dict[str, dict[str, FreeRun]]
+) -> None:
+    strict = certificate(tune_settings.model_copy(update={"certify": 0.01}), tuned.asked, runs)
     assert not any(verdict.certified for verdict in strict)
     swapped = replace(tuned.asked, screened=tuned.asked.images - tuned.asked.screened)
-    assert {own.name for own in certificate(tune_settings, swapped, runs_of(tuned))} == {"same", "shallow"}
+    assert {own.name for own in certificate(tune_settings, swapped, runs)} == {"same", "shallow"}

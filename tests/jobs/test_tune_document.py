@@ -97,7 +97,7 @@ def test_the_document_holds_what_an_auditor_asks(tuned: Tuning, tune_settings: T
     assert document["model_digest"] == FACTS.digest
     assert document["data"]["images"] == 16
     certificate = document["certificate"]
-    assert (certificate["alpha"], certificate["delta"], certificate["images_that_test"]) == (0.45, 0.05, 8)
+    assert (certificate["alpha"], certificate["delta"], certificate["images_that_test"]) == (0.7, 0.05, 8)
     assert certificate["loss"]
     assert {step["point"] for step in certificate["path"]} == {point.name for point in tuned.points[1:]}
     assert set(document["times"]) == {point.name for point in tuned.points}
