@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 from pipeline.intervals import Ranges, subtract
 from pipeline.ledger import Ledger
 from pipeline.plan import Plan, PlannedShard
-from pipeline.records import ShardState
+from pipeline.records import ShardCode, ShardState
+from pipeline.shard_failures import ShardFailure
 from pipeline.shard_read import ShardRead
 
 BAD_SHARD_ATTEMPTS = 2
@@ -52,6 +53,17 @@ def give_up_bad_shards(plan: Plan, ledger: Ledger) -> None:
         if outcome is not None and outcome.code is not None:
             message = outcome.message or ""
             ledger.write_failure_entry(shard.shard_id, outcome.code, message, shard.url, BAD_SHARD_ATTEMPTS)
+
+
+def out_of_reach(ledger: Ledger) -> list[ShardFailure]:
+    """Return the shards that were given up for their storage, not for what is in them: another run may read them."""
+    return [failure for failure in ledger.failure_entries() if failure.code is ShardCode.UNREADABLE]
+
+
+def reopen(ledger: Ledger, failures: Sequence[ShardFailure]) -> None:
+    """Let shards that were given up be read once more."""
+    for failure in failures:
+        ledger.withdraw_failure_entry(failure)
 
 
 def _read(shard: PlannedShard, skip: tuple[tuple[int, int], ...]) -> ShardRead:

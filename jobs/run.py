@@ -9,7 +9,7 @@ from cluster.local import local_layout
 from jobs.failure_budget import FailureBudget
 from jobs.machine import this_machine
 from jobs.outcome import JobOutcome, judged, stopped
-from jobs.pending import any_uncommitted, give_up_bad_shards, second_reads, unfinished_reads
+from jobs.pending import any_uncommitted, give_up_bad_shards, out_of_reach, reopen, second_reads, unfinished_reads
 from jobs.planning import PreparedJob, prepare
 from jobs.progress import ProgressView
 from jobs.regularly import regularly
@@ -34,20 +34,25 @@ SEGMENT_SHARDS = 1000
 def run_job(spec: JobSpec, *, progress: ProgressView) -> JobOutcome:
     """Run the job to its end, or raise what stopped it; the same call again resumes.
 
-    What is committed stays committed however this ends. A finished job returns at once and opens no shard.
+    What is committed stays committed however this ends. A finished job returns at once and opens no shard, but those
+    that an earlier run gave up because their storage did not answer.
     """
     job = prepare(spec)
     ledger = Ledger(Storage.open(spec.output.url))
     if not ledger.storage.exists(MANIFEST):
         _check_weights(job)
     plan = ledger.adopt_plan(job.plan)
-    if ledger.finalized(plan):
+    given_up = out_of_reach(ledger)
+    if not given_up and ledger.finalized(plan):
         logger.info("every row is committed already: no shard is opened")
         show_progress(progress, plan, ledger.progress())
         return judged(spec.failures, plan, ledger, shards_opened=0)
     attempt = new_attempt()
     stop = JobStop(ledger.storage, attempt, drain_s=spec.failures.drain_s)
     with driving(ledger, spec, attempt, stop):
+        if given_up:
+            logger.warning("%d shards were out of reach and are read again", len(given_up))
+            reopen(ledger, given_up)
         return _attempted(job, plan, ledger, RunRecord(ledger, spec, attempt), stop, progress)
 
 

@@ -100,6 +100,10 @@ class Ledger:
         failure = ShardFailure(shard_id=shard_id, code=code, message=message, url=url, attempts=attempts)
         self.storage.write(failure.path, failure.to_json())
 
+    def withdraw_failure_entry(self, failure: ShardFailure) -> None:
+        """Take back what `write_failure_entry` recorded: the shard is to be read again."""
+        self.storage.delete(failure.path)
+
     # Looking at it
 
     def receipts(self) -> list[Receipt]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,6 +127,36 @@ def test_a_cut_shard_keeps_its_good_rows_and_the_job_says_so(tmp_path: Path, dra
     allowed = job(pattern, tmp_path / "out", failures=FailuresConfig(max_bad_shards=1))
     again = run(allowed)
     assert (again.exit_code, again.shards_opened) == (ExitCode.OK, 0)
+
+
+def test_a_shard_that_was_out_of_reach_is_read_by_the_next_run(tmp_path: Path, draw_shard: DrawShard) -> None:
+    draw_shard(tmp_path / "00000.tar", 10)
+    draw_shard(tmp_path / "00001.tar", 12, seed=3)
+    spec, away = job(str(tmp_path / "{00000..00001}.tar"), tmp_path / "out"), tmp_path / "away"
+
+    def take_away() -> None:
+        while not (tmp_path / "out" / "plan.json").exists():
+            time.sleep(0.01)
+        (tmp_path / "00001.tar").rename(away)
+
+    thief = threading.Thread(target=take_away)
+    thief.start()
+    outcome = run(spec)
+    thief.join()
+    assert outcome.exit_code is ExitCode.FAILURE_BUDGET
+    [failure] = Ledger(Storage.open(str(tmp_path / "out"))).failure_entries()
+    assert (failure.shard_id, failure.code) == ("000001-00001", "unreadable")
+    assert len(committed(tmp_path / "out")) == 10
+
+    away.rename(tmp_path / "00001.tar")
+    again = run(spec)
+
+    assert (again.exit_code, again.shards_opened) == (ExitCode.OK, 1)
+    assert [row["row_in_shard"] for row in committed(tmp_path / "out") if row["shard_id"] == "000001-00001"] == [
+        *range(12)
+    ]
+    assert Ledger(Storage.open(str(tmp_path / "out"))).failure_entries() == []
+    assert run(spec).shards_opened == 0
 
 
 def test_empty_shards_are_told_apart(tmp_path: Path) -> None:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.pending import any_uncommitted, bad_shards, give_up_bad_shards, second_reads, unfinished_reads
+from jobs.pending import (
+    any_uncommitted,
+    bad_shards,
+    give_up_bad_shards,
+    out_of_reach,
+    reopen,
+    second_reads,
+    unfinished_reads,
+)
 
 
 def test_everything_is_left_before_the_first_commit(job: Any) -> None:
@@ -44,6 +52,16 @@ def test_a_shard_that_was_whole_the_second_time_is_not_given_up(job: Any) -> Non
     give_up_bad_shards(job.plan, job.ledger)
     assert job.ledger.failure_entries() == []
     assert bad_shards(job.plan, job.ledger) == []
+
+
+def test_what_storage_withheld_may_be_read_again_and_what_is_broken_may_not(job: Any) -> None:
+    job.commit("a1-x", job.end("000000-a", 0, shard_state="bad", shard_code="unreadable", shard_message="timeout"))
+    job.commit("a1-y", job.end("000001-b", 0, shard_state="bad", shard_code="truncated", shard_message="no end"))
+    give_up_bad_shards(job.plan, job.ledger)
+    assert second_reads(job.plan, job.ledger) == []
+    reopen(job.ledger, out_of_reach(job.ledger))
+    assert [read.shard_id for read in second_reads(job.plan, job.ledger)] == ["000000-a"]
+    assert [entry.shard_id for entry in job.ledger.failure_entries()] == ["000001-b"]
 
 
 def test_rows_are_open_until_every_one_is_committed(job: Any) -> None:
