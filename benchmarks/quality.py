@@ -30,7 +30,7 @@ from jobs.free_runs import free_runs
 from jobs.references import DEFAULT, field_references
 from jobs.trial import Trial, TrialScores
 from jobs.trial_questions import Question, Questions, trial_spec
-from mue_model.config import ExitConfig
+from mue_model.config import EngineConfig, ExitConfig
 from mue_model.loading import load_model
 from mue_model.metrics.entailment import LabelAccuracy
 from mue_model.model_folder import ModelFacts
@@ -112,7 +112,8 @@ def percent(share: float | None) -> str:
 def fixed_share(facts: ModelFacts, questions: list[Question], full_s: float, steps: int, group_size: int) -> float:
     """Time of stem and head over all rows, as a share of the time at full depth."""
     model = load_model(facts, device="auto")
-    pixels = torch.stack([torch.tensor(question.row.pixels) for question in questions[:group_size]])
+    images_together = EngineConfig().image_group_size
+    pixels = torch.stack([torch.tensor(question.row.pixels) for question in questions[:images_together]])
     images, state = model.normalise(pixels), torch.zeros(group_size, 1, facts.config.d_model, device=model.device)
 
     def seconds(run: Any) -> float:
@@ -122,9 +123,9 @@ def fixed_share(facts: ModelFacts, questions: list[Question], full_s: float, ste
             run()
         return (time.perf_counter() - began) / 10
 
-    groups = len(questions) / group_size
-    stem = seconds(lambda: model.encoder.embed_image(images)) * groups
-    return (stem + seconds(lambda: model.logits(state)) * groups * steps / len(questions)) / full_s
+    stem = seconds(lambda: model.encoder.embed_image(images)) * len(questions) / images_together
+    head = seconds(lambda: model.logits(state)) * steps / group_size
+    return (stem + head) / full_s
 
 
 def main() -> None:

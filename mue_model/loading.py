@@ -16,16 +16,19 @@ from mue_model.layers import Attention, AttentionKernel, attend_fused
 from mue_model.model import MueModel, parameter_shapes
 from mue_model.model_folder import ModelFacts
 from mue_model.seeded import seeded_array
+from mue_model.stem import fold_batch_norms
 
 
 def load_model(facts: ModelFacts, *, device: str = "cpu", dtype: str = "float32") -> MueModel:
-    """Return the model of `facts` on `device` ("auto": CUDA where there is one)."""
+    """Return the model of `facts`, for inference, on `device` ("auto": CUDA where there is one)."""
     if facts.folder is None:
         shapes = parameter_shapes(facts.config)
         tensors = {name: torch.from_numpy(seeded_array(name, shape)) for name, shape in shapes.items()}
     else:
         tensors = load_weights(facts.folder, facts.config)
-    model = build_model(facts.config, tensors).to(device=pick_device(device), dtype=getattr(torch, dtype))
+    model = build_model(facts.config, tensors)
+    fold_batch_norms(model.encoder.embed_images)
+    model = model.to(device=pick_device(device), dtype=getattr(torch, dtype))
     if model.device.type == "cuda":
         use_kernel(model, attend_fused)
     return model

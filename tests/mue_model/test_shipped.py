@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from mue_model import costs
+from mue_model.checkpoint import parameter_count
 from mue_model.config import EngineConfig, ExitConfig
 from mue_model.corpus.row import draw_row
 from mue_model.corpus.settings import CorpusSettings
-from mue_model.loading import build_engine, load_model
+from mue_model.loading import build_engine
+from mue_model.model import parameter_shapes
 from mue_model.model_folder import ModelFacts
 from mue_model.model_names import model_facts
 from mue_model.rows import ExitTrace, RowInput, RowResult
@@ -40,7 +42,7 @@ def answers(facts: ModelFacts, exits: ExitConfig) -> list[tuple[str, RowResult]]
 
 def test_it_is_what_the_card_says(facts: ModelFacts) -> None:
     assert facts.folder is not None
-    parameters = sum(parameter.numel() for parameter in load_model(facts).parameters())
+    parameters = parameter_count(parameter_shapes(facts.config))
     weights = facts.folder / "model.safetensors"
     card = (facts.folder / "MODEL_CARD.md").read_text("utf-8")
     assert parameters <= 7_000_000

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
+from torch import nn
 
 from mue_model.config import RESNETS
 from mue_model.grid import grid_of
-from mue_model.stem import Bottleneck, Stem
+from mue_model.stem import Bottleneck, Stem, fold_batch_norms
 
 
 @pytest.fixture
@@ -72,3 +75,17 @@ def test_a_block_without_change_of_shape_has_a_plain_skip() -> None:
     torch.nn.init.zeros_(block.bn3.weight)
     x = torch.randn(1, 16, 5, 5)
     assert torch.equal(block.eval()(x), torch.relu(x))
+
+
+def test_folded_batch_norms_change_nothing_and_leave_none(stem: Stem) -> None:
+    for module in stem.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for tensor in (module.weight, module.bias, module.running_mean, module.running_var):
+                nn.init.uniform_(tensor, 0.5, 2.0)
+    stem = stem.double().requires_grad_(False)
+    folded = copy.deepcopy(stem)
+    fold_batch_norms(folded)
+    images = torch.randn(2, 3, 64, 48, dtype=torch.float64)
+    torch.testing.assert_close(folded(images), stem(images), rtol=1e-12, atol=1e-12)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    assert not any(parameter.requires_grad for parameter in folded.parameters())

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from mue_model.checkpoint import build_model, load_weights
 from mue_model.config import EngineConfig, ExitConfig, GenerationConfig
 from mue_model.exits import NeverExit
 from mue_model.full_depth import decode_batch, encode_batch
-from mue_model.loading import build_engine, load_model
+from mue_model.loading import build_engine
 from mue_model.model import MueModel
 from mue_model.model_folder import ModelFolderError, file_digest, read_model_folder
 from mue_model.processor import Processor
@@ -66,7 +67,9 @@ def test_what_is_scored_is_what_is_stored(
     trainer = make_trainer(steps=1)
     trainer.run()
     write_model_folder(trainer.model, processor, GenerationConfig(), tmp_path / "model", lambda _: "")
-    loaded = load_model(read_model_folder(tmp_path / "model"))
+    folder = tmp_path / "model"
+    config = read_model_folder(folder).config
+    loaded = build_model(config, load_weights(folder, config)).float()
     stored = stored_model(trainer.model)
     assert torch.equal(logits(loaded, examples[0], processor), logits(stored, examples[0], processor))
     exact = logits(trainer.model.eval(), examples[0], processor)
