@@ -41,13 +41,13 @@ from pipeline.row_field import RowField
 FULL = "full depth"
 
 
-def points_of(arguments: argparse.Namespace, facts: ModelFacts) -> dict[str, ExitConfig]:
+def points_of(arguments: argparse.Namespace, facts: ModelFacts, task: str) -> dict[str, ExitConfig]:
     """Full depth first, then what else is compared."""
     points = {FULL: ExitConfig()}
     if arguments.constant:
         layers = range(1, facts.config.encoder_layers)
         points |= {f"constant {depth}": constant_depth(facts.config, depth) for depth in layers}
-    points |= {name: exits for name, exits in facts.presets.items() if name not in ("default", "exact")}
+    points |= {name: facts.exits(name, task) for name in facts.presets if name not in ("default", "exact")}
     for text in arguments.point:
         name, _, exits = text.partition("=")
         points[name] = ExitConfig.model_validate(yaml.safe_load(exits))
@@ -142,12 +142,12 @@ def main() -> None:
     parser.add_argument("--blind", action="store_true", help="grey pictures, entailment alone")
     arguments = parser.parse_args()
     facts = model_facts(arguments.model)
-    points = {FULL: ExitConfig()} if arguments.blind else points_of(arguments, facts)
     limits = {"caption": arguments.images, "entailment": arguments.entailment_images}
     document: dict[str, Any] = {"model": facts.digest, "images": limits, "group_size": arguments.group_size}
     for task in ["entailment"] if arguments.blind else arguments.tasks:
         asked = Questions(trial_spec(arguments.shards, task), facts, limit=limits[task], blind=arguments.blind)
         questions = list(asked)
+        points = {FULL: ExitConfig()} if arguments.blind else points_of(arguments, facts, task)
         measured = free_runs(
             facts,
             points,

@@ -40,8 +40,10 @@ of() { echo $((($1 + part - 1) / part)); }
   --set training.validate_every="$(of 200)"
 # The validation split chooses the exits, the test split tells what they are worth. A rehearsal's model may have nothing
 # right, and so nothing to tune.
-if [ ! -f "$folder/tuned/tune.json" ]; then
-  "$mue" tune "$folder/fourth/model" "$folder/drawn/val" --output "$folder/tuned" --write --default balanced ||
-    [ "$part" != 1 ]
-fi
+for task in caption entailment; do
+  if [ ! -f "$folder/tuned/$task/tune.json" ]; then
+    "$mue" tune "$folder/fourth/model" "$folder/drawn/val" --output "$folder/tuned/$task" --tasks "$task" \
+      --write --default balanced || [ "$part" != 1 ]
+  fi
+done
 "$python" "$here/ship.py" "$folder/first" "$folder/second" "$folder/third" "$folder/fourth" "$folder/drawn" "${to[@]}"

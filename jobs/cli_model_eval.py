@@ -69,7 +69,7 @@ def eval_(
     field = RowField.parse(by, option="--by") if by is not None else None
     spec = trial_spec(shards, task, overrides_of(overrides, model=model, exits=exits))
     facts = model_facts(spec.model)
-    chosen = facts.exits(spec.exits)
+    chosen = facts.exits(spec.exits, spec.task)
     questions = Questions(spec, facts, limit=limit, blind=is_blind)
     engine = build_engine(facts, chosen, spec.generation.resolved(facts.generation), spec.engine)
     trial = run_trial(

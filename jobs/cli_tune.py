@@ -48,13 +48,15 @@ def tune(
 
     Thousands of joint thresholds are screened on cached states. The best of them, and constant depths beside them, then
     run freely: quality, FLOPs and time are measured. The presets are exact (full depth), balanced and fast; one preset
-    serves every task. With --certify a preset must also pass a test on images that had no say in the points: that
-    rows which lose a right answer are no more than that share.
+    serves every task given, and tasks that are tuned one by one have presets of their own. With --certify a preset must
+    also pass a test on images that had no say in the points: that rows which lose a right answer are no more than that
+    share.
 
     \b
     Example:
       mue tune runs/ours/model drawn/val --output tuned
       mue tune runs/ours/model drawn/val --output tuned --certify 0.02 --write --default balanced
+      mue tune runs/ours/model drawn/val --output tuned/ve --tasks entailment --write
     """
     terminal: Terminal = context.obj
     if min_quality is not None and max_flops is not None:
@@ -73,7 +75,8 @@ def tune(
     except OSError as error:
         raise ConfigError(f"--output {output} cannot be written: {error}") from error
     from jobs.tune import tune as calibrate
-    from jobs.tune_document import tune_document, write_document, write_presets
+    from jobs.tune_document import tune_document, write_document
+    from jobs.tune_presets import write_presets
     from jobs.tune_view import tune_view
     from mue_model.training.plot import NO_MATPLOTLIB, can_plot
     from mue_model.tuning.plot import draw_front

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.table import Table
 
 from jobs.terminal import pairs_table
+from mue_model.config import ExitConfig
 from mue_model.model_folder import ModelFacts
 
 
@@ -17,7 +19,8 @@ def model_document(facts: ModelFacts) -> dict[str, Any]:
         "untrained": facts.untrained,
         "digest": facts.digest,
         "image_size": facts.processor.image_size,
-        "presets": {name: exits.model_dump(mode="json") for name, exits in facts.presets.items()},
+        "presets": _dumped(facts.presets),
+        "task_presets": {task: _dumped(own) for task, own in facts.task_presets.items()},
         "config": facts.config.model_dump(mode="json"),
     }
 
@@ -34,7 +37,12 @@ def model_table(facts: ModelFacts) -> Table:
         ("image size", f"{facts.processor.image_size} pixels"),
         ("streams", config.streams),
     ]
-    for name, exits in sorted(facts.presets.items()):
-        thresholds = ", ".join(f"{key} {value}" for key, value in exits.model_dump(mode="json").items())
-        pairs.append((f"exits '{name}'", thresholds))
+    for where, presets in {"": facts.presets, **{f", {task}": own for task, own in facts.task_presets.items()}}.items():
+        for name, exits in sorted(presets.items()):
+            thresholds = ", ".join(f"{key} {value}" for key, value in exits.model_dump(mode="json").items())
+            pairs.append((f"exits '{name}'{where}", thresholds))
     return pairs_table(pairs)
+
+
+def _dumped(presets: Mapping[str, ExitConfig]) -> dict[str, Any]:
+    return {name: exits.model_dump(mode="json") for name, exits in presets.items()}

@@ -50,7 +50,7 @@ def prepare(
         ConfigError: The exits or the longest text do not fit the model, or the engine cannot decode so.
     """
     facts = model_facts(spec.model)
-    exits = facts.exits(spec.exits)
+    exits = facts.exits(spec.exits, spec.task)
     generation = spec.generation.resolved(facts.generation)
     generation.check_fits(facts.config)
     spec.engine.check_fits(exits, generation)

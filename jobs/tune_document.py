@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 from jobs.tune import Tuning
 from jobs.tune_certificate import FULL, LOSS
 from jobs.tune_settings import TuneSettings
-from mue_model.config import ConfigError, ExitConfig
-from mue_model.model_folder import EXITS_FILE, ModelFacts, presets_document, read_json, read_presets
+from mue_model.model_folder import ModelFacts
 from mue_model.tuning.choice import Measured, TaskFigures, above_constant
 from pipeline.canonical_json import canonical_json
 
@@ -41,49 +38,6 @@ def tune_document(found: Tuning, settings: TuneSettings, facts: ModelFacts) -> d
         "certificate": _certificate(found, settings),
         "times": {point.name: {task: _time(own) for task, own in point.tasks.items()} for point in found.points},
     }
-
-
-def write_presets(
-    found: Tuning, settings: TuneSettings, facts: ModelFacts, document: dict[str, Any], *, default: str | None
-) -> list[str]:
-    """Put the chosen presets, and `exact`, into the model's exits.json; return the names of those that changed.
-
-    Other presets stay. The model's digest does not change: exits are no part of it.
-
-    Raises:
-        ConfigError: The model has no folder, or would have no preset called `default`.
-    """
-    if facts.folder is None:
-        raise ConfigError(
-            f"model '{facts.name}' is computed, not read from a folder: there is nowhere to write presets"
-        )
-    path = facts.folder / EXITS_FILE
-    presets = read_presets(path)
-    alias = presets.pop("default")
-    before = read_json(path)["default"] if path.is_file() else "exact"
-    if before == "default":
-        presets["default"] = alias
-    new = {"exact": ExitConfig()} | {name: point.exits for name, point in found.chosen.items() if point is not None}
-    after = {**presets, **new}
-    if (chosen := default or before) not in after:
-        raise ConfigError(f"--default '{chosen}': the model has the presets {', '.join(sorted(after))}")
-    lasting = {key: value for key, value in document.items() if key != "times"}
-    calibration = {
-        "model_digest": facts.digest,
-        "data_digest": found.asked.digest,
-        "seed": settings.seed,
-        "rows": lasting["data"]["rows"],
-        "document_sha256": hashlib.sha256(canonical_json(lasting)).hexdigest(),
-        "presets": {name: _summary(point) for name, point in found.chosen.items() if point is not None},
-        "certificate": None
-        if found.verdicts is None
-        else {"alpha": settings.certify, "delta": settings.delta, "loss": LOSS},
-    }
-    content = json.dumps(presets_document(after, chosen, calibration), indent=2, sort_keys=True) + "\n"
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(content, "utf-8")
-    partial.replace(path)
-    return sorted(name for name, exits in new.items() if presets.get(name) != exits)
 
 
 def write_document(document: dict[str, Any], folder: Path) -> Path:
@@ -130,10 +84,6 @@ def _figures(own: TaskFigures, point: Measured, found: Tuning, task: str) -> dic
 
 def _time(own: TaskFigures) -> dict[str, float]:
     return {"seconds": own.seconds, "share": own.time_share}
-
-
-def _summary(point: Measured) -> dict[str, Any]:
-    return {"point": point.name, "kept": point.kept, "flops_with_checks_share": point.spent_share}
 
 
 def _certificate(found: Tuning, settings: TuneSettings) -> dict[str, Any] | None:

@@ -63,6 +63,8 @@ class ModelFacts:
     processor: Processor
     presets: Mapping[str, ExitConfig]
     """Exit settings by name; `default` is always among them."""
+    task_presets: Mapping[str, Mapping[str, ExitConfig]] = field(default_factory=dict)
+    """By task: those of `presets` that have other settings there, `default` included."""
     generation: GenerationConfig = field(default_factory=GenerationConfig)
     """How its texts are decoded where a job does not say otherwise."""
     digest: str
@@ -90,13 +92,14 @@ class ModelFacts:
                 "vocab.json and merges.txt must be those that it was trained with"
             )
 
-    def exits(self, choice: str | ExitConfig) -> ExitConfig:
-        """Return the preset called `choice`, or `choice` itself; raise `ConfigError` if it does not fit the model."""
+    def exits(self, choice: str | ExitConfig, task: str = "caption") -> ExitConfig:
+        """Return `choice`, or the preset of that name for `task`; raise `ConfigError` if it does not fit the model."""
         if isinstance(choice, str) and choice not in self.presets:
             raise ConfigError(
                 f"exits = '{choice}': model '{self.name}' has the presets {', '.join(sorted(self.presets))}"
             )
-        exits = self.presets[choice] if isinstance(choice, str) else choice
+        presets = {**self.presets, **self.task_presets.get(task, {})}
+        exits = presets[choice] if isinstance(choice, str) else choice
         exits.per_layer(self.config)
         return exits
 
@@ -125,6 +128,7 @@ def read_model_folder(path: str | Path) -> ModelFacts:
         config=config,
         processor=processor,
         presets=read_presets(folder / EXITS_FILE),
+        task_presets=read_task_presets(folder / EXITS_FILE),
         generation=read_generation(folder / GENERATION_FILE),
         digest=digest.hexdigest(),
         folder=folder,
@@ -157,19 +161,41 @@ def read_presets(path: Path) -> dict[str, ExitConfig]:
     presets, default = document.get("presets"), document.get("default")
     if not isinstance(presets, dict) or not isinstance(default, str) or default not in presets:
         raise ModelFolderError(f"{path}: needs 'presets' (an object) and 'default' (one of its names)")
-    parsed = {name: parse_config(ExitConfig, value, where=f"{path}: presets.{name}") for name, value in presets.items()}
+    parsed = _parsed(presets, f"{path}: presets")
     return {**parsed, "default": parsed[default]}
 
 
+def read_task_presets(path: Path) -> dict[str, dict[str, ExitConfig]]:
+    """Read what exits.json says of single tasks; their presets are among those of `read_presets`."""
+    document = read_json(path) if path.is_file() else {}
+    tasks, found = document.get("tasks", {}), {}
+    for task, own in tasks.items() if isinstance(tasks, dict) else [("", None)]:
+        if not isinstance(own, dict) or not own.keys() <= read_presets(path).keys() - {"default"}:
+            raise ModelFolderError(f"{path}: 'tasks' needs an object for each task, with names of 'presets'")
+        parsed = _parsed(own, f"{path}: tasks.{task}")
+        default = document["default"]
+        found[task] = parsed | ({"default": parsed[default]} if default in parsed else {})
+    return found
+
+
+def _parsed(presets: Mapping[str, Any], where: str) -> dict[str, ExitConfig]:
+    return {name: parse_config(ExitConfig, value, where=f"{where}.{name}") for name, value in presets.items()}
+
+
 def presets_document(
-    presets: Mapping[str, ExitConfig], default: str, calibration: Mapping[str, Any] | None = None
+    presets: Mapping[str, ExitConfig],
+    default: str,
+    calibration: Mapping[str, Any] | None = None,
+    task_presets: Mapping[str, Mapping[str, ExitConfig]] | None = None,
 ) -> dict[str, Any]:
     """Return the content of an exits.json; `calibration` says where thresholds come from, None that nothing does."""
-    return {
-        "presets": {name: exits.model_dump(mode="json") for name, exits in presets.items()},
-        "default": default,
-        "calibration": calibration,
-    }
+    tasks = {task: _dumped(own) for task, own in (task_presets or {}).items() if own}
+    content = {"presets": _dumped(presets), "default": default, "calibration": calibration}
+    return content | ({"tasks": tasks} if tasks else {})
+
+
+def _dumped(presets: Mapping[str, ExitConfig]) -> dict[str, Any]:
+    return {name: exits.model_dump(mode="json") for name, exits in presets.items()}
 
 
 def read_generation(path: Path) -> GenerationConfig:

@@ -10,12 +10,12 @@ from itertools import product
 
 from mue_model.config import ExitConfig
 from mue_model.tuning.cells import encoder_depths, encoder_stages
-from mue_model.tuning.family import Vector, exits_of, vectors_of
+from mue_model.tuning.family import Vector, exits_of, is_constant, vectors_of
 from mue_model.tuning.screen import Screen, pareto, thinned
 from mue_model.tuning.worth import spent, worthwhile
 
 STAGE_VECTORS = 12
-"""Vectors of one stage that meet those of the others."""
+"""Vectors of one stage that meet those of the others, beside the constant depths."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,9 @@ def propose(screen: Screen, *, points: int, floor: float, progress: Callable[[in
         alone = [exits_of({stage: vector}) for vector in family]
         tried = _screened(screen, alone, partial(_told, progress, done, total))
         done += len(alone)
-        kept[stage] = [family[place] for place in _front(tried, floor, STAGE_VECTORS)]
+        best = [family[place] for place in _front(tried, floor, STAGE_VECTORS)]
+        # Thresholds were drawn from the rows that judge them here, which flatters them; constant depths were not.
+        kept[stage] = list(dict.fromkeys([*best, *filter(is_constant, family)]))
     joint = math.prod(map(len, kept.values()))
     tried = _joined(screen, kept, partial(_told, progress, done, done + joint))
     front = [tried[place] for place in _front(tried, floor, points)]

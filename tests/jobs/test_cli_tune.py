@@ -32,9 +32,10 @@ def test_it_tunes_a_model_in_place(mue: Mue, labelled: Path, tmp_path: Path) -> 
     points = {point["name"]: point for point in document["points"]}
     chosen = points[document["presets"]["balanced"]]
     assert chosen["flops_with_checks_share"] <= 0.6
-    presets = read_model_folder(folder).presets
-    assert presets["balanced"].model_dump(mode="json") == chosen["exits"]
-    assert presets["default"] == presets["fast"]
+    after = read_model_folder(folder)
+    assert after.exits("balanced", "caption").model_dump(mode="json") == chosen["exits"]
+    assert after.exits("default", "caption") == after.exits("fast", "caption")
+    assert after.exits("balanced", "entailment") == model_facts("demo").exits("balanced", "entailment"), "not tuned"
     assert document["certificate"] is None
     assert "presets of" in done.stderr
 

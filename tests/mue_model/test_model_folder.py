@@ -52,6 +52,25 @@ def test_what_was_written_is_read(folder: Path, config: ModelConfig) -> None:
     assert facts.exits(ExitConfig(image=0.1)) == ExitConfig(image=0.1)
 
 
+def test_a_preset_may_have_other_settings_for_a_task(folder: Path) -> None:
+    own = {"vqa": {"quick": ExitConfig(text=0.2)}, "caption": {"exact": ExitConfig(text=0.3)}}
+    document = presets_document(PRESETS, default="quick", task_presets=own)
+    (folder / "exits.json").write_text(json.dumps(document), "utf-8")
+    facts = read_model_folder(folder)
+    assert facts.exits("quick", "vqa") == facts.exits("default", "vqa") == ExitConfig(text=0.2)
+    assert facts.exits("exact", "vqa") == PRESETS["exact"]
+    assert facts.exits("default", "caption") == facts.exits("default", "entailment") == PRESETS["quick"]
+    assert facts.exits("exact", "caption") == ExitConfig(text=0.3)
+    assert facts.exits(ExitConfig(image=0.1), "vqa") == ExitConfig(image=0.1)
+
+
+@pytest.mark.parametrize("tasks", [[], {"vqa": 3}, {"vqa": {"other": {}}}, {"vqa": {"default": {}}}])
+def test_settings_for_a_task_that_cannot_be_meant_are_refused(folder: Path, tasks: Any) -> None:
+    edit(folder / "exits.json", tasks=tasks)
+    with pytest.raises(ModelFolderError, match=r"exits\.json: 'tasks' needs an object for each task"):
+        read_model_folder(folder)
+
+
 def test_the_digest_follows_weights_configuration_and_vocabulary(folder: Path) -> None:
     digests = {read_model_folder(folder).digest}
     (folder / "exits.json").unlink()

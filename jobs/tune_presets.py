@@ -1,0 +1,120 @@
+"""A calibration's presets in the exits.json of its model, beside those that were there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jobs.tune import Tuning
+from jobs.tune_certificate import LOSS
+from jobs.tune_settings import TuneSettings
+from mue_model.config import ConfigError, ExitConfig
+from mue_model.model_folder import (
+    EXITS_FILE,
+    ModelFacts,
+    presets_document,
+    read_json,
+    read_presets,
+    read_task_presets,
+)
+from mue_model.tuning.choice import Measured
+from pipeline.canonical_json import canonical_json
+
+Presets = dict[str, ExitConfig]
+
+
+def write_presets(
+    found: Tuning, settings: TuneSettings, facts: ModelFacts, document: dict[str, Any], *, default: str | None
+) -> list[str]:
+    """Put the chosen presets, and `exact`, into the model's exits.json; return the names of those that changed.
+
+    What was tuned for one task alone is that task's; where there was no preset of its name, other tasks run it at full
+    depth. Other presets stay. The model's digest does not change: exits are no part of it.
+
+    Raises:
+        ConfigError: The model has no folder, or would have no preset called `default`.
+    """
+    if facts.folder is None:
+        raise ConfigError(
+            f"model '{facts.name}' is computed, not read from a folder: there is nowhere to write presets"
+        )
+    path = facts.folder / EXITS_FILE
+    presets, before = _present(path)
+    task_presets = _without_default(read_task_presets(path))
+    chosen = {name: point.exits for name, point in found.chosen.items() if point is not None}
+    after, after_by_task = _joined(presets, task_presets, list(found.asked.by_task), chosen)
+    if (name := default or before) not in after:
+        raise ConfigError(f"--default '{name}': the model has the presets {', '.join(sorted(after))}")
+    calibration = {**_calibrations(path, facts), ",".join(found.asked.by_task): _calibration(found, settings, document)}
+    stated = {"model_digest": facts.digest, "tasks": calibration}
+    content = json.dumps(presets_document(after, name, stated, after_by_task), indent=2, sort_keys=True) + "\n"
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(content, "utf-8")
+    partial.replace(path)
+    changed = {name for name in after if presets.get(name) != after[name]}
+    changed |= {
+        name for task, own in after_by_task.items() for name in own if task_presets.get(task, {}).get(name) != own[name]
+    }
+    return sorted(changed)
+
+
+def _present(path: Path) -> tuple[Presets, str]:
+    """Return the presets there are, and the name of the default one."""
+    presets = read_presets(path)
+    alias = presets.pop("default")
+    name = read_json(path)["default"] if path.is_file() else "exact"
+    return presets | ({"default": alias} if name == "default" else {}), name
+
+
+def _without_default(task_presets: Mapping[str, Mapping[str, ExitConfig]]) -> dict[str, Presets]:
+    return {
+        task: {name: exits for name, exits in own.items() if name != "default"} for task, own in task_presets.items()
+    }
+
+
+def _joined(
+    presets: Presets, task_presets: dict[str, Presets], tasks: list[str], chosen: Presets
+) -> tuple[Presets, dict[str, Presets]]:
+    """Return all presets, and those of single tasks; what was chosen for several tasks is not overruled for one."""
+    after = {**presets, "exact": ExitConfig()}
+    if len(tasks) == 1:
+        [task] = tasks
+        return {**dict.fromkeys(chosen, ExitConfig()), **after}, {
+            **task_presets,
+            task: {**task_presets.get(task, {}), **chosen},
+        }
+    left = {
+        task: {name: exits for name, exits in own.items() if task not in tasks or name not in chosen}
+        for task, own in task_presets.items()
+    }
+    return {**after, **chosen}, left
+
+
+def _calibrations(path: Path, facts: ModelFacts) -> dict[str, Any]:
+    """Return what earlier calibrations of the same model have left."""
+    stated = read_json(path).get("calibration") if path.is_file() else None
+    if not isinstance(stated, dict) or stated.get("model_digest") != facts.digest:
+        return {}
+    tasks = stated.get("tasks")
+    return tasks if isinstance(tasks, dict) else {}
+
+
+def _calibration(found: Tuning, settings: TuneSettings, document: dict[str, Any]) -> dict[str, Any]:
+    lasting = {key: value for key, value in document.items() if key != "times"}
+    return {
+        "data_digest": found.asked.digest,
+        "seed": settings.seed,
+        "rows": lasting["data"]["rows"],
+        "document_sha256": hashlib.sha256(canonical_json(lasting)).hexdigest(),
+        "presets": {name: _summary(point) for name, point in found.chosen.items() if point is not None},
+        "certificate": None
+        if found.verdicts is None
+        else {"alpha": settings.certify, "delta": settings.delta, "loss": LOSS},
+    }
+
+
+def _summary(point: Measured) -> dict[str, Any]:
+    return {"point": point.name, "kept": point.kept, "flops_with_checks_share": point.spent_share}
