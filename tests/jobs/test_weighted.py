@@ -1,4 +1,4 @@
-"""Intervals of weighted, clustered samples hold as often as they say: by simulation, and by hand where there is a formula."""
+"""Intervals of weighted, clustered samples hold as often as they say: by simulation, and by hand."""
 
 from __future__ import annotations
 
