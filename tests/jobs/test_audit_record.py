@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.audit_record import AUDIT_SCHEMA, AuditRecord, audit_records, audited_rows
+from jobs.audit_record import AUDIT_SCHEMA, AuditRecord, audit_answers, audit_records, audited_rows
 from jobs.interval import NotMeasured
 from jobs.shadow_estimate import ShadowEstimate, shadow_estimate
 from jobs.timing_windows import TimingWindows, timing_windows
@@ -56,6 +56,7 @@ def test_the_latest_audit_counts_and_all_are_read_back(finished: Any) -> None:
     last = leave(finished, "20260102T000000-aaaaaa", answers, windows=(WINDOW, WINDOW))
     assert audit_records(finished.ledger) == [first, last]
     assert set(audited_rows(finished.ledger, last)) == set(answers)
+    assert list(audit_answers(finished.ledger)) == [(uid, "", True) for uid in answers]
     found = shadow_estimate(finished.ledger)
     assert isinstance(found, ShadowEstimate)
     assert (found.source, found.attempt, found.shadowed, found.lost) == ("audit", last.attempt, len(answers), 0)
@@ -76,6 +77,7 @@ def test_a_row_that_was_given_another_answer_since_is_lost(finished: Any) -> Non
 def test_an_audit_of_windows_alone_says_nothing_about_rows(finished: Any) -> None:
     leave(finished, "20260101T000000-aaaaaa", {}, shadows=None, windows=(WINDOW,))
     assert isinstance(shadow_estimate(finished.ledger), NotMeasured)
+    assert list(audit_answers(finished.ledger)) == []
     assert isinstance(timing_windows(finished.ledger), TimingWindows)
 
 

@@ -115,10 +115,12 @@ def test_full_depth_agrees_with_itself() -> None:
     assert all(row["shadow"]["flops"] == row["flops_executed"] for row in rows[:5])
 
 
-def test_suspects_get_no_shadow() -> None:
-    rows = actor(ActorAudit(shadows=rule(1.0))).answer(decoded(6), audited=False).to_pylist()
+def test_suspects_get_no_shadow_and_that_counts_as_lost() -> None:
+    audited = actor(ActorAudit(shadows=rule(1.0)))
+    rows = audited.answer(decoded(6), audited=False).to_pylist()
     assert [row["status"] for row in rows] == ["ok"] * 5 + ["failed"]
     assert all(row["shadow"] is None for row in rows)
+    assert audited.tally.lines()[-1]["shadow_lost"] == 5
 
 
 def test_a_shadow_that_fails_is_counted_as_lost_and_its_row_stays(plain: ModelActor) -> None:
