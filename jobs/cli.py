@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from jobs import cli_config, cli_model
+from jobs import cli_cluster, cli_config, cli_model
 from jobs.cli_corpus import corpus
 from jobs.cli_eval import eval_
 from jobs.cli_group import MueGroup
@@ -45,6 +45,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_config.app, name="config")
 app.add_typer(cli_model.app, name="model")
+app.add_typer(cli_cluster.app, name="cluster")
 
 
 def main() -> None:

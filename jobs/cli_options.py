@@ -45,6 +45,12 @@ Exits = Annotated[str | None, typer.Option("--exits", metavar="EXITS", help=f"{h
 Actors = Annotated[
     str | None, typer.Option("--actors", metavar="N or MIN:MAX", help="Model actors: a number, or bounds.")
 ]
+RunName = Annotated[
+    str | None,
+    typer.Option(
+        "--run", metavar="NAME", help="Name of the job on the cluster; left out: told from the output folder."
+    ),
+]
 
 
 def overrides_of(

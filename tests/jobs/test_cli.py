@@ -25,6 +25,7 @@ COMMANDS = [
     "config show",
     "config schema",
 ]
+COMMANDS += ["cluster", "cluster init", "cluster render"]
 COMMANDS += ["model convert", "model show", "model digest"]
 
 
