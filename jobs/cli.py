@@ -21,6 +21,7 @@ from jobs.cli_plan import plan
 from jobs.cli_read import export, failures, inspect, status
 from jobs.cli_repair import repair
 from jobs.cli_retry import retry
+from jobs.cli_submit import cancel, logs, resume, scale, submit
 from jobs.cli_train import train
 from jobs.cli_tune import tune
 from jobs.doctor import check_line, examine
@@ -133,7 +134,7 @@ def run(
     raise typer.Exit(int(outcome.exit_code))
 
 
-for command in (plan, status, inspect, failures, export, retry, repair):
+for command in (plan, status, inspect, failures, export, retry, repair, submit, logs, cancel, resume, scale):
     app.command()(command)
 app.command()(train)
 app.command()(tune)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
@@ -12,6 +13,7 @@ from jobs.stopping import JobStop
 from mue_model.config import ExitConfig, GenerationConfig
 from mue_model.model_folder import ModelFacts
 from pipeline.build import Segment, run_segment
+from pipeline.control import Scale, scale_of
 from pipeline.guard import Guard
 from pipeline.intents import Suspects
 from pipeline.ledger import Ledger
@@ -20,7 +22,11 @@ from pipeline.segment_failure import SegmentFailed
 from pipeline.shard_read import ShardRead
 from pipeline.spec import JobSpec
 
+logger = logging.getLogger(__name__)
+
 Work = Callable[[JobSpec, Segment, ModelFacts, ExitConfig, GenerationConfig], None]
+OnScale = Callable[[Scale, int], None]
+"""Told of a request for actors, and of the first segment that has them."""
 
 
 class SegmentRun:
@@ -36,23 +42,27 @@ class SegmentRun:
         *,
         cores: int,
         work: Work = run_segment,
+        on_scale: OnScale = lambda scale, segment: None,
     ) -> None:
         """`work` is done on each segment: as a rule its rows are committed."""
-        self._job = _with_threads(job, cores)
+        self._job, self._cores, self._on_scale = job, cores, on_scale
+        self._scale: Scale | None = None
         self._plan, self._ledger, self._attempt, self._stop, self._work = plan, ledger, attempt, stop, work
         self._numbers = count()
 
-    def __call__(self, reads: list[ShardRead], watched: bool, suspects: Suspects) -> None:
-        """Run `reads` to their end or to the stop.
+    def __call__(self, reads: list[ShardRead], watched: bool, suspects: Suspects) -> bool:
+        """Run `reads` to their end or to the stop; return whether they were cut short to go on with other actors.
 
         Raises:
             SegmentFailed: Ray gave up, and not because the job was to stop.
         """
         if self._stop.cause:
-            return
-        job = self._job
+            return False
+        number = next(self._numbers)
+        self._heed_scale(number)
+        job = _with_threads(_with_actors(self._job, self._scale), self._cores)
         segment = Segment(
-            number=next(self._numbers),
+            number=number,
             attempt=self._attempt,
             reads=reads,
             fingerprint=self._plan.fingerprint,
@@ -65,6 +75,17 @@ class SegmentRun:
             # Whoever stops a job may end its processes at the same time.
             if not self._stop.cause:
                 raise
+        return not self._stop.cause and self._asked() != self._scale
+
+    def _asked(self) -> Scale | None:
+        return scale_of(self._ledger.storage, self._attempt) or self._scale
+
+    def _heed_scale(self, segment: int) -> None:
+        scale = self._asked()
+        if scale is not None and scale != self._scale:
+            logger.info("the job goes on with %d to %d actors", scale.min, scale.max)
+            self._scale = scale
+            self._on_scale(scale, segment)
 
     def _guard(self, watched: bool, suspects: Suspects) -> Guard:
         return Guard(
@@ -73,7 +94,15 @@ class SegmentRun:
             stuck_s=self._job.spec.failures.stuck_s,
             watched=watched,
             suspects=suspects,
+            scale_id=self._scale.id if self._scale else None,
         )
+
+
+def _with_actors(job: PreparedJob, scale: Scale | None) -> PreparedJob:
+    if scale is None:
+        return job
+    actors = job.spec.actors.model_copy(update={"min": scale.min, "max": scale.max})
+    return replace(job, spec=job.spec.model_copy(update={"actors": actors}))
 
 
 def _with_threads(job: PreparedJob, cores: int) -> PreparedJob:

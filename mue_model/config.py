@@ -198,6 +198,8 @@ class EngineConfig(Config):
     """Computation dtype. It can change rows within the tolerance of the fingerprint, where it is recorded."""
     threads: int = Field(default=0, ge=0)
     """CPU threads of torch in an actor; 0: `mue run` shares the machine's cores out, elsewhere torch chooses."""
+    rows_per_s: float | None = Field(default=None, gt=0)
+    """Most rows that one actor finishes in a second; left out: as many as it can. For a device that others use too."""
 
     def check_fits(self, exits: ExitConfig, generation: GenerationConfig) -> None:
         """Raise `ConfigError` if this policy cannot decode as the job asks."""

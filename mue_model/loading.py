@@ -10,6 +10,7 @@ from mue_model.engine.batch import BatchRunner
 from mue_model.engine.batches import Batches
 from mue_model.engine.dense import DenseRunner
 from mue_model.engine.engine import Engine
+from mue_model.engine.paced import PacedRunner
 from mue_model.engine.runner import Runner
 from mue_model.exits import CosineExit, ExitPolicy
 from mue_model.layers import Attention, AttentionKernel, attend_fused
@@ -73,6 +74,8 @@ def build_engine(facts: ModelFacts, exits: ExitConfig, generation: GenerationCon
     model = load_model(facts, device=config.device, dtype=config.dtype)
     policy = CosineExit.from_config(exits, facts.config, generation.max_tokens)
     runner = make_runner(model, policy, generation, exits.kv_policy, config)
+    if config.rows_per_s is not None:
+        runner = PacedRunner(runner, config.rows_per_s)
     tokenizer = facts.processor.tokenizer
     return Engine(runner, lambda tokens: tokenizer.decode(tokens).strip())
 

@@ -25,7 +25,7 @@ COMMANDS = [
     "config show",
     "config schema",
 ]
-COMMANDS += ["cluster", "cluster init", "cluster render"]
+COMMANDS += ["submit", "logs", "cancel", "resume", "scale", "cluster", "cluster init", "cluster render"]
 COMMANDS += ["model convert", "model show", "model digest"]
 
 
