@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -182,6 +183,10 @@ def scale(
     context: typer.Context,
     output: OutputArgument,
     actors: Annotated[str, typer.Option("--actors", metavar="N or MIN:MAX", help="Model actors from now on.")],
+    within: Annotated[
+        str | None,
+        typer.Option("--within", metavar="TIME", help="As few of MIN:MAX as finish the job in this time, as in 2h."),
+    ] = None,
     wait: Annotated[float, typer.Option("--wait", metavar="S", min=0, help="Seconds to wait until it is so.")] = 120.0,
 ) -> None:
     """Give a running job other actors, without stopping it.
@@ -192,12 +197,23 @@ def scale(
     \b
     Example:
       mue scale out --actors 2:8
+      mue scale out --actors 1:64 --within 2h
     """
+    from jobs.scaling_advice import advise, seconds_of
     from jobs.steering import scale as request
 
     terminal: Terminal = context.obj
+    ledger = open_job(output)
     low, high = actor_bounds(actors)
-    done = request(open_job(output), min_actors=low, max_actors=high, wait_s=wait)
+    if within is not None:
+        advice = advise(ledger, within_s=seconds_of(within), min_actors=low, max_actors=high)
+        rate = "an unknown rate" if advice.rows_per_s is None else f"{advice.rows_per_s:,.1f} rows/s"
+        terminal.note(f"{advice.backlog_rows:,} rows are left at {rate} with {advice.actors_now} actors")
+        if advice.actors == advice.actors_now:
+            terminal.show(pairs_table([("actors", f"{advice.actors}, as they are")]), {"advice": asdict(advice)})
+            return
+        low = high = advice.actors
+    done = request(ledger, min_actors=low, max_actors=high, wait_s=wait)
     facts = {
         "attempt": done.scale.attempt,
         "actors": {"min": low, "max": high},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,12 @@ from jobs.jobs_client import ClusterError, ClusterJob, ClusterSilent, Submission
 
 _VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 _CHATTY = ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging")
+_STARTING_S = 60.0
 _TOKEN = "set RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH to a file with the cluster's token"
+
+
+class _NotReady(ClusterError):
+    """The cluster's nodes have not all reported yet."""
 
 
 class RayJobs:
@@ -48,14 +54,22 @@ class RayJobs:
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
     def submit(self, *, submission_id: str, entrypoint: str, folder: Path, metadata: Mapping[str, str]) -> None:
-        """Run `entrypoint` in a copy of `folder`."""
-        with _plainly(self.address, submission_id):
-            self._client.submit_job(
-                entrypoint=entrypoint,
-                submission_id=submission_id,
-                runtime_env={"working_dir": str(folder)},
-                metadata=dict(metadata),
-            )
+        """Run `entrypoint` in a copy of `folder`; a cluster that has only just started is given a minute."""
+        deadline = time.monotonic() + _STARTING_S
+        while True:
+            try:
+                with _plainly(self.address, submission_id):
+                    self._client.submit_job(
+                        entrypoint=entrypoint,
+                        submission_id=submission_id,
+                        runtime_env={"working_dir": str(folder)},
+                        metadata=dict(metadata),
+                    )
+                return
+            except _NotReady:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(1.0)
 
     def job(self, submission_id: str) -> ClusterJob:
         """Return how the job stands."""
@@ -123,6 +137,8 @@ def _plainly(address: str, submission_id: str = "") -> Iterator[None]:
             raise SubmissionTaken(f"{address} has had a job {submission_id}; give another name with --run") from error
         if "does not exist" in text or "404" in text:
             raise SubmissionUnknown(f"{address} knows no job {submission_id}") from error
+        if "No available agent" in text:
+            raise _NotReady(f"{address} has no node yet that could run the job's driver; try again later") from error
         if "WebSocket" in text:
             raise ClusterSilent(f"{address} stopped answering while it was read") from error
         raise ClusterError(f"{address}: {' '.join(text.split())[:500]}") from error

@@ -1,4 +1,4 @@
-"""A runner that finishes at most so many rows a second, with the same results: it leaves the rest of a device to others.
+"""A runner that finishes at most so many rows a second, with the same results: the rest of a device is for others.
 
 Where the model is fast against that pace, time is spent asleep, and an actor is as good as a device of known speed:
 what surrounds it can be measured with more actors than there are cores.
