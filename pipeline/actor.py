@@ -56,6 +56,10 @@ class ModelActor:
         """How often the engine has worked so far."""
         return self._engine.turns
 
+    def occupancies(self) -> dict[str, float]:
+        """Return how full the groups of the engine's stages were so far."""
+        return self._engine.occupancies()
+
     def answer(self, table: pa.Table) -> pa.Table:
         """Answer the queries that are `ok`; pass failed, filtered and control rows through."""
         rows = query_rows(table, self._image_size)

@@ -13,6 +13,7 @@ from pipeline.actor import ModelActor
 from pipeline.blocks import cut_at_images
 from pipeline.guard import Guard
 from pipeline.isolation import Isolation
+from pipeline.metrics import RayMeter, RowMetrics
 from pipeline.records import COMMIT_SCHEMA, ErrorStage
 from pipeline.watchdog import Watchdog, ends_process_after
 
@@ -60,14 +61,16 @@ class GuardedModelActor:
             self._isolation = guard.isolation(ErrorStage.INFER, context.get_actor_id() or "driver")
         self._model = ModelActor(*model)
         self._watchdog = Watchdog(guard.stuck_s, lambda: self._model.turns)
+        self._metrics = RowMetrics(RayMeter(), self._model.occupancies)
 
     def __call__(self, table: pa.Table) -> Iterator[pa.Table]:
         """Return the answers of one call in order, in pieces that Ray does not cut inside an image."""
         if self._stop.stopped():
-            return iter([COMMIT_SCHEMA.empty_table()])
+            return cut_at_images(COMMIT_SCHEMA.empty_table())  # a generator: Ray takes no other iterator
         with self._watchdog.working():
             answer = self._model.answer
             answers = answer(table) if self._isolation is None else self._isolation.run(table, answer)
+        self._metrics.count(answers)
         return cut_at_images(answers)
 
 

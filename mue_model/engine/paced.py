@@ -51,3 +51,7 @@ class PacedRunner:
         if finished and early_s > 0:
             self._sleep(early_s)
         return finished
+
+    def occupancies(self) -> dict[str, float]:
+        """Return how full the groups of each stage were."""
+        return self._runner.occupancies()

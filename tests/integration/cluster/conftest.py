@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -29,7 +30,7 @@ SETTINGS = (
 )  # fmt: skip
 
 
-START_S = 180
+START_S = 240
 
 
 class RayNodes:
@@ -46,9 +47,11 @@ class RayNodes:
         for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_AUTH_TOKEN"):
             self.environment.pop(name, None)
         self._nodes: list[subprocess.Popen[bytes]] = []
-        self.port, dashboard = _free_port(), _free_port()
+        self.port, dashboard, metrics = _free_port(), _free_port(), _free_port()
+        self.metrics_url = f"http://127.0.0.1:{metrics}/metrics"
         self.url = f"http://127.0.0.1:{dashboard}"
         places = (f"--port={self.port}", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}")
+        places += (f"--metrics-export-port={metrics}",)
         self.head = self._start("--head", "--disable-usage-stats", *places, **head)
         self._await_url()
 
@@ -62,6 +65,19 @@ class RayNodes:
         for process in family:
             _kill(process)
         node.wait()
+
+    def metrics(self) -> dict[str, float]:
+        """Return our own metrics as the head's node exports them, summed over processes."""
+        found: dict[str, float] = {}
+        with urllib.request.urlopen(self.metrics_url, timeout=10) as answer:
+            for line in answer.read().decode().splitlines():
+                match = re.match(r"ray_(mue_\w+)\{(.*)\} (\S+)", line)
+                if match:
+                    tags = dict(re.findall(r'(\w+)="([^"]*)"', match[2]))
+                    kept = [tags[name] for name in ("status", "stream", "layers", "stage") if name in tags]
+                    name = " ".join([match[1].removesuffix("_total"), *kept])
+                    found[name] = found.get(name, 0.0) + float(match[3])
+        return found
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -129,7 +145,7 @@ class ClusterUser:
     def __init__(self, nodes: RayNodes, root: Path) -> None:
         self.nodes, self._root = nodes, root
 
-    def mue(self, *words: object, timeout_s: float = 280, token: bool = True) -> subprocess.CompletedProcess[str]:
+    def mue(self, *words: object, timeout_s: float = 500, token: bool = True) -> subprocess.CompletedProcess[str]:
         code = "from jobs.cli import main; main()"
         environment = dict(self.nodes.environment)
         if not token:
@@ -145,7 +161,7 @@ class ClusterUser:
         return self.mue(*command, "--address", self.nodes.url, *settings, *more)
 
 
-def _await_that(event: Callable[[], Any], *, deadline_s: float = 150) -> None:
+def _await_that(event: Callable[[], Any], *, deadline_s: float = 400) -> None:
     deadline = time.monotonic() + deadline_s
     while not event():
         assert time.monotonic() < deadline, "it did not happen in time"

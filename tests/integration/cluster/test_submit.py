@@ -12,7 +12,7 @@ from pipeline.ledger import Ledger
 from pipeline.storage import Storage
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_a_job_is_submitted_resized_stopped_and_resumed(
     user: Any, corpus: Path, tmp_path: Path, await_that: Any, committed: Any, check_exactly_once: Any
 ) -> None:
@@ -31,10 +31,10 @@ def test_a_job_is_submitted_resized_stopped_and_resumed(
     assert again.returncode == 1
     assert "is being worked on" in again.stderr
 
-    scaled = json.loads(user.mue("--json", "scale", output, "--actors", "2:2", "--wait", 200).stdout)
+    scaled = json.loads(user.mue("--json", "scale", output, "--actors", "2:2", "--wait", 400).stdout)
     assert scaled["ended"] is False
     assert 0 < scaled["in_force_s"] <= scaled["first_part_s"]
-    cancelled = json.loads(user.mue("--json", "cancel", output, "--wait", 120).stdout)
+    cancelled = json.loads(user.mue("--json", "cancel", output, "--wait", 300).stdout)
     assert cancelled["ended_s"] is not None
     rows = committed(output)
     assert 8 < rows < user.rows
@@ -52,7 +52,7 @@ def test_a_job_is_submitted_resized_stopped_and_resumed(
     assert "rows are in" in last
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_jobs_own_exit_code_comes_back(user: Any, corpus: Path, tmp_path: Path, committed: Any) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "00000.tar").write_bytes((corpus / "00000.tar").read_bytes()[:-3000])
