@@ -21,7 +21,7 @@ from jobs.jobs_client import ClusterError, ClusterJob, ClusterSilent, Submission
 
 _VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 _CHATTY = ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging")
-_STARTING_S = 60.0
+_STARTING_S = 180.0
 _TOKEN = "set RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH to a file with the cluster's token"
 
 
@@ -54,7 +54,7 @@ class RayJobs:
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
     def submit(self, *, submission_id: str, entrypoint: str, folder: Path, metadata: Mapping[str, str]) -> None:
-        """Run `entrypoint` in a copy of `folder`; a cluster that has only just started is given a minute."""
+        """Run `entrypoint` in a copy of `folder`; a cluster that has only just started is given some minutes."""
         deadline = time.monotonic() + _STARTING_S
         while True:
             try:

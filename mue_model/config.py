@@ -21,7 +21,12 @@ class Config(BaseModel):
     """Frozen, keyword-only settings; an unknown key is an error, and so is a number that is not finite."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=(), allow_inf_nan=False
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+        allow_inf_nan=False,
+        hide_input_in_errors=True,  # of tracebacks: our own messages show values, but for secrets
     )
 
 

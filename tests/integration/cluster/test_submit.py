@@ -46,6 +46,11 @@ def test_a_job_is_submitted_resized_stopped_and_resumed(
     facts = json.loads(resumed.stdout)
     assert (facts["exit_code"], facts["submission_id"][-2:]) == (0, "-2")
     check_exactly_once(output, user.rows)
+
+    # Nodes export their processes' numbers every few seconds.
+    await_that(lambda: "mue_rows ok" in user.nodes.metrics())
+    names = {name.split()[0] for name in user.nodes.metrics()}
+    assert {"mue_rows", "mue_tokens", "mue_exits", "mue_occupancy"} <= names
     first, last = (user.mue("logs", output, "-n", number).stdout for number in (1, 2))
     assert "the job goes on with 2 to 2 actors" in first
     assert [line for line in first.splitlines() if line.startswith("{")], "one JSON object a line"
