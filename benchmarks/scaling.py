@@ -17,12 +17,13 @@ import io
 import json
 import os
 import random
-import subprocess
 import tarfile
 import tempfile
+import threading
 import time
 from typing import Any
 
+import ray
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -30,6 +31,8 @@ from rich.table import Table
 from cluster.projection import ClusterShape, StageTimes, project
 from jobs.commit_times import commit_times
 from jobs.dry_run import dry_run
+from jobs.progress import ProgressView
+from jobs.run import run_job
 from jobs.spec import load_spec
 from jobs.steering import scale
 from pipeline.ledger import Ledger
@@ -49,6 +52,8 @@ def main() -> None:
     parser.add_argument("--pace", type=float, default=2.0, help="rows a second of one actor")
     parser.add_argument("--seconds", type=float, default=90.0, help="about how long each job answers")
     arguments = parser.parse_args()
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")  # on a busy machine
+    ray.init(address="local", num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
     with tempfile.TemporaryDirectory(prefix="mue-") as name:
         folder = Path(name)
         found = [measured(folder, actors, arguments.pace, arguments.seconds) for actors in arguments.actors]
@@ -88,16 +93,22 @@ def measured(folder: Path, actors: int, pace: float, seconds: float) -> dict[str
 def resized_job(folder: Path, pace: float, seconds: float) -> dict[str, Any]:
     """Run a job with one actor, give it four in the middle, and say how long that took."""
     output = folder / "resized"
-    process = start(draw(folder / "in-resized", round(3 * pace * seconds)), output, 1, pace)
+    shards, done = draw(folder / "in-resized", round(3 * pace * seconds)), []
+    output.mkdir()
     ledger = Ledger(Storage.open(str(output)))
-    while not (output / "done").is_dir() or ledger.progress().rows_committed < 10 * pace:
-        if process.poll() is not None:
-            sys.exit("the job to be resized ended too soon")
-        time.sleep(0.5)
-    done = scale(ledger, min_actors=4, max_actors=4, wait_s=600)
-    code = process.wait()
+
+    def resize() -> None:
+        while ledger.progress().rows_committed < 10 * pace:
+            time.sleep(0.5)
+        done.append(scale(ledger, min_actors=4, max_actors=4, wait_s=1200))
+
+    asker = threading.Thread(target=resize, daemon=True)
+    asker.start()
+    code = run(shards, output, 1, pace)
+    asker.join()
     rows = len({row["uid"] for table in ledger.read_live(columns=["uid"]) for row in table.to_pylist()})
-    return {"in_force_s": done.in_force_s, "first_part_s": done.first_part_s, "exit_code": code, "distinct_rows": rows}
+    facts = {"exit_code": code, "distinct_rows": rows}
+    return {"in_force_s": done[0].in_force_s, "first_part_s": done[0].first_part_s, **facts}
 
 
 def stage_times(shards: Path, output: Path, pace: float) -> StageTimes:
@@ -111,17 +122,11 @@ def stage_times(shards: Path, output: Path, pace: float) -> StageTimes:
     )
 
 
-def start(shards: Path, output: Path, actors: int, pace: float) -> subprocess.Popen[bytes]:
-    """Start `mue run` on a Ray of its own."""
-    settings = [word for setting in (*SETTINGS, f"engine.rows_per_s={pace}") for word in ("--set", setting)]
-    words = ["run", str(shards), "--output", str(output), "--model", "seeded", "--actors", str(actors), *settings]
-    with output.with_name(f"{output.name}.log").open("wb") as log:
-        return subprocess.Popen(
-            [sys.executable, "-c", "from jobs.cli import main; main()", *words],
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
-        )
+def run(shards: Path, output: Path, actors: int, pace: float) -> int:
+    """Run the job on the Ray of this process; returns its exit code."""
+    overrides = ["model=seeded", f"engine.rows_per_s={pace}", f"actors.min={actors}", f"actors.max={actors}", *SETTINGS]
+    spec = load_spec(None, inputs=[str(shards)], output=str(output), overrides=overrides)
+    return int(run_job(spec, progress=ProgressView("lines", every_s=60)).exit_code)
 
 
 def rate(output: Path) -> float:

@@ -132,11 +132,11 @@ def _run_missing(job: PreparedJob, plan: Plan, ledger: Ledger, record: RunRecord
         max_poison_rows=failures.max_poison_rows,
         watched=record.previous_was_killed,
     )
-    segment_run = SegmentRun(job, plan, ledger, record.attempt, stop, cores=machine.cores, on_scale=record.note_scale)
     shard_ids = [read.shard_id for read in reads]
     again: list[ShardRead] = []
     # Ray installs a SIGTERM handler of its own when it starts, so ours comes again after it.
-    with ray_session(num_cpus=layout.ray_num_cpus), stop.listening():
+    with ray_session(num_cpus=layout.ray_num_cpus) as cpus, stop.listening():
+        segment_run = SegmentRun(job, plan, ledger, record.attempt, stop, node_cpus=cpus, on_scale=record.note_scale)
         for start in range(0, len(shard_ids), SEGMENT_SHARDS):
             segment = set(shard_ids[start : start + SEGMENT_SHARDS])
             rounds.run(partial(unfinished_reads, plan, ledger, of=segment), segment_run)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count
 
-from cluster.local import torch_threads
+from cluster.local import actor_threads
 from jobs.planning import PreparedJob
 from jobs.stopping import JobStop
 from mue_model.config import ExitConfig, GenerationConfig
@@ -40,12 +40,12 @@ class SegmentRun:
         attempt: str,
         stop: JobStop,
         *,
-        cores: int,
+        node_cpus: Sequence[int],
         work: Work = run_segment,
         on_scale: OnScale = lambda scale, segment: None,
     ) -> None:
-        """`work` is done on each segment: as a rule its rows are committed."""
-        self._job, self._cores, self._on_scale = job, cores, on_scale
+        """`work` is done on each segment: as a rule its rows are committed. `node_cpus` are those of Ray's nodes."""
+        self._job, self._node_cpus, self._on_scale = job, node_cpus, on_scale
         self._scale: Scale | None = None
         self._plan, self._ledger, self._attempt, self._stop, self._work = plan, ledger, attempt, stop, work
         self._numbers = count()
@@ -60,7 +60,7 @@ class SegmentRun:
             return False
         number = next(self._numbers)
         self._heed_scale(number)
-        job = _with_threads(_with_actors(self._job, self._scale), self._cores)
+        job = _with_threads(_with_actors(self._job, self._scale), self._node_cpus)
         segment = Segment(
             number=number,
             attempt=self._attempt,
@@ -105,10 +105,10 @@ def _with_actors(job: PreparedJob, scale: Scale | None) -> PreparedJob:
     return replace(job, spec=job.spec.model_copy(update={"actors": actors}))
 
 
-def _with_threads(job: PreparedJob, cores: int) -> PreparedJob:
-    """Give actors on a CPU the machine's cores, which Ray would otherwise cut to its scheduling token."""
+def _with_threads(job: PreparedJob, node_cpus: Sequence[int]) -> PreparedJob:
+    """Give actors on a CPU the nodes' cores, which Ray would otherwise cut to its scheduling token."""
     spec = job.spec
     if spec.engine.threads:
         return job
-    threads = torch_threads(cores, spec.actors.max or spec.actors.min)
+    threads = actor_threads(node_cpus, spec.actors.max or spec.actors.min)
     return replace(job, spec=spec.model_copy(update={"engine": spec.engine.model_copy(update={"threads": threads})}))

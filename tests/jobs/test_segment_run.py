@@ -33,7 +33,9 @@ class Run:
         self.seen: list[tuple[JobSpec, Segment]] = []
         self.stop = JobStop(job.ledger.storage, "a1", drain_s=30)
         self._error = error
-        self.run = SegmentRun(prepare(spec), job.plan, job.ledger, "a1", self.stop, cores=4, work=self._work, **more)
+        self.run = SegmentRun(
+            prepare(spec), job.plan, job.ledger, "a1", self.stop, node_cpus=(4,), work=self._work, **more
+        )
 
     def _work(self, spec: JobSpec, segment: Segment, *rest: object) -> None:
         self.seen.append((spec, segment))
