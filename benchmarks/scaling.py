@@ -68,12 +68,10 @@ def measured(folder: Path, actors: int, pace: float, seconds: float) -> dict[str
     shards = draw(folder / f"in{actors}", rows)
     times = stage_times(shards, folder / f"plan{actors}", pace)
     began = time.monotonic()
-    code = start(shards, output, actors, pace).wait()
+    code = run(shards, output, actors, pace)
     wall_s = time.monotonic() - began
     if code:
-        sys.exit(
-            f"the job with {actors} actors ended with {code}:\n{(folder / f'out{actors}.log').read_text()[-2000:]}"
-        )
+        sys.exit(f"the job with {actors} actors ended with {code}")
     shape = ClusterShape(
         nodes=1, cpus_per_node=os.cpu_count() or 1, gpus_per_node=0, actors_per_node=actors, cpus_per_actor=0.1
     )

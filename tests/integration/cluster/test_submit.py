@@ -12,7 +12,7 @@ from pipeline.ledger import Ledger
 from pipeline.storage import Storage
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(3000)
 def test_a_job_is_submitted_resized_stopped_and_resumed(
     user: Any, corpus: Path, tmp_path: Path, await_that: Any, committed: Any, check_exactly_once: Any
 ) -> None:
@@ -41,7 +41,7 @@ def test_a_job_is_submitted_resized_stopped_and_resumed(
     actors = {row["actor"] for table in Ledger(Storage.open(str(output))).read_live() for row in table.to_pylist()}
     assert len(actors) == 3, "one at first, then two others"
 
-    resumed = user.mue("--json", "resume", output, "--actors", 4, "--wait")
+    resumed = user.mue("--json", "resume", output, "--actors", 2, "--wait", timeout_s=1400)
     assert resumed.returncode == 0, resumed.stderr
     facts = json.loads(resumed.stdout)
     assert (facts["exit_code"], facts["submission_id"][-2:]) == (0, "-2")
