@@ -9,9 +9,11 @@ from itertools import count
 
 from cluster.local import actor_threads
 from jobs.planning import PreparedJob
+from jobs.segment_audit import actor_audit
 from jobs.stopping import JobStop
 from mue_model.config import ExitConfig, GenerationConfig
 from mue_model.model_folder import ModelFacts
+from pipeline.actor_audit import ActorAudit
 from pipeline.build import Segment, run_segment
 from pipeline.control import Scale, scale_of
 from pipeline.guard import Guard
@@ -20,7 +22,7 @@ from pipeline.ledger import Ledger
 from pipeline.plan import Plan
 from pipeline.segment_failure import SegmentFailed
 from pipeline.shard_read import ShardRead
-from pipeline.spec import JobSpec
+from pipeline.spec import ActorsConfig, JobSpec
 
 logger = logging.getLogger(__name__)
 
@@ -42,12 +44,26 @@ class SegmentRun:
         *,
         node_cpus: Sequence[int],
         work: Work = run_segment,
+        audit: Callable[[list[ShardRead]], ActorAudit | None] | None = None,
         on_scale: OnScale = lambda scale, segment: None,
     ) -> None:
-        """`work` is done on each segment: as a rule its rows are committed. `node_cpus` are those of Ray's nodes."""
+        """Run nothing yet.
+
+        Args:
+            job: The job.
+            plan: In force.
+            ledger: Of its output.
+            attempt: Whose reads they are.
+            stop: What ends it.
+            node_cpus: Of Ray's nodes.
+            work: Done on each segment: as a rule its rows are committed.
+            audit: Says what the processes of some reads are told; left out: what the plan says.
+            on_scale: Told when other actors are asked for.
+        """
         self._job, self._node_cpus, self._on_scale = job, node_cpus, on_scale
         self._scale: Scale | None = None
         self._plan, self._ledger, self._attempt, self._stop, self._work = plan, ledger, attempt, stop, work
+        self._audit = audit
         self._numbers = count()
 
     def __call__(self, reads: list[ShardRead], watched: bool, suspects: Suspects) -> bool:
@@ -67,6 +83,7 @@ class SegmentRun:
             reads=reads,
             fingerprint=self._plan.fingerprint,
             guard=self._guard(watched, suspects),
+            audit=self._audit_of(reads, job.spec.actors),
         )
         try:
             with self._stop.draining():
@@ -76,6 +93,11 @@ class SegmentRun:
             if not self._stop.cause:
                 raise
         return not self._stop.cause and self._asked() != self._scale
+
+    def _audit_of(self, reads: list[ShardRead], actors: ActorsConfig) -> ActorAudit | None:
+        if self._audit is not None:
+            return self._audit(reads)
+        return actor_audit(self._plan, self._ledger.progress(), reads, actors)
 
     def _asked(self) -> Scale | None:
         return scale_of(self._ledger.storage, self._attempt) or self._scale

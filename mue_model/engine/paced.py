@@ -37,6 +37,10 @@ class PacedRunner:
         """Return how many rows may be admitted now."""
         return self._runner.room()
 
+    def rows_wanted(self, *, scored: bool) -> int:
+        """Return the rows in flight that keep every group full."""
+        return self._runner.rows_wanted(scored=scored)
+
     def admit(self, ticket: int, row: RowInput) -> None:
         """Take a row in."""
         if not self._runner.busy:

@@ -26,7 +26,7 @@ COMMANDS = [
     "config schema",
 ]
 COMMANDS += ["submit", "logs", "cancel", "resume", "scale", "cluster", "cluster init", "cluster render"]
-COMMANDS += ["model convert", "model show", "model digest"]
+COMMANDS += ["model convert", "model show", "model digest", "audit", "audit plan", "audit run"]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
