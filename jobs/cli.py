@@ -15,10 +15,11 @@ import typer
 from jobs import cli_config, cli_model
 from jobs.cli_corpus import corpus
 from jobs.cli_eval import eval_
+from jobs.cli_export import export
 from jobs.cli_group import MueGroup
 from jobs.cli_options import Actors, ConfigFile, Exits, Inputs, Model, OutputOption, Overrides, Task, overrides_of
 from jobs.cli_plan import plan
-from jobs.cli_read import export, failures, inspect, status
+from jobs.cli_read import failures, inspect, status
 from jobs.cli_repair import repair
 from jobs.cli_retry import retry
 from jobs.cli_train import train
