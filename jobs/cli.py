@@ -14,6 +14,7 @@ import typer
 
 from jobs import cli_config, cli_model
 from jobs.cli_corpus import corpus
+from jobs.cli_diff import diff_
 from jobs.cli_eval import eval_
 from jobs.cli_export import export
 from jobs.cli_group import MueGroup
@@ -138,6 +139,7 @@ for command in (plan, status, inspect, failures, export, retry, repair):
 app.command()(train)
 app.command()(tune)
 app.command("eval")(eval_)
+app.command("diff")(diff_)
 app.command()(corpus)
 
 
