@@ -1,7 +1,7 @@
 """What a job saved against full depth: three numbers, never one, with every overhead on a line of its own.
 
 (a) the census of same-length FLOPs, (b) the counterfactual from shadow rows, (c) the measured time. Beside them, under
-its own name, the paper's count of layers. A number that was not measured is None, never zero.
+its own name, the paper's count of layers. A number that was not measured says so and why; it is never zero.
 """
 
 from __future__ import annotations
@@ -9,9 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from jobs.discarded import Discarded, discarded
+from jobs.interval import NotMeasured
 from jobs.job_folder import planned_model
+from jobs.overhead_seconds import OverheadSeconds, overhead_seconds
 from jobs.savings_census import COLUMNS, TaskCensus, census, share
-from jobs.savings_overheads import Discarded, OverheadSeconds, discarded, overhead_seconds
+from jobs.shadow_estimate import ShadowEstimate, shadow_estimate
+from jobs.timing_windows import TimingWindows, timing_windows
 from pipeline.ledger import Ledger
 from pipeline.plan import Plan
 
@@ -32,10 +36,10 @@ class Savings:
     encoder_layers: int | None
     """Layers that the model has."""
     decoder_layers: int | None
-    counterfactual: dict[str, Any] | None = None
-    """(b) Savings against full depth at its own length, with an interval; None where nothing was shadowed."""
-    time: dict[str, Any] | None = None
-    """(c) Measured time saved, with an interval; None where no windows were run."""
+    counterfactual: ShadowEstimate | NotMeasured
+    """(b) Savings against full depth at its own length, with an interval."""
+    time: TimingWindows | NotMeasured
+    """(c) Measured time saved, with an interval."""
 
     @property
     def flops_overhead(self) -> int:
@@ -88,8 +92,8 @@ class Savings:
                 "net": self.flops_net,
                 "share_net": share(self.flops_net, total.flops_full_same_length),
             },
-            "b_counterfactual": self.counterfactual,
-            "c_time": self.time,
+            "b_counterfactual": self.counterfactual.document(),
+            "c_time": self.time.document(),
             "reused": {
                 "what": "not executed because another row's result was shared; no saving of early exit",
                 "flops": total.flops_reused,
@@ -123,6 +127,8 @@ def savings(ledger: Ledger) -> Savings:
         seconds=overhead_seconds(ledger),
         encoder_layers=model.encoder_layers,
         decoder_layers=model.decoder_layers,
+        counterfactual=shadow_estimate(ledger),
+        time=timing_windows(ledger),
     )
 
 

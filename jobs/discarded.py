@@ -1,4 +1,4 @@
-"""What a job spent beside its rows: work done twice, and seconds that only the run could measure."""
+"""Work that a job did and that does not count: rows in parts that others replaced, or that never got a receipt."""
 
 from __future__ import annotations
 
@@ -68,30 +68,3 @@ def _names(table: pa.Table) -> pa.Array:
     """One text for each computation of a row: a row that was copied into a new part is the same one."""
     columns = [pc.cast(table[name], pa.string()).combine_chunks() for name in _WHO]
     return pc.binary_join_element_wise(*columns, " ")
-
-
-@dataclass(frozen=True, kw_only=True)
-class OverheadSeconds:
-    """Actor and driver seconds that are no row's; None where the run did not measure them."""
-
-    load: float | None = None
-    """Models loaded, by every actor that started."""
-    warm_up: float | None = None
-    """First calls, in which what is compiled or allocated once is."""
-    idle: float | None = None
-    """Actors alive without a row in hand."""
-    shadow: float | None = None
-    """Full-depth runs of shadowed rows."""
-    windows: float | None = None
-    """Rows run anew to measure time."""
-    failed_attempts: float | None = None
-    """Attempts at the job, or processes of it, that died: the whole of their time that committed nothing."""
-
-    def document(self) -> dict[str, Any]:
-        """Return it ready for JSON."""
-        return asdict(self)
-
-
-def overhead_seconds(ledger: Ledger) -> OverheadSeconds:
-    """Return what the run measured of its own overheads."""
-    return OverheadSeconds()
