@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.exact_sum import exact_sum
 from jobs.job_folder import PlannedModel, planned_model, run_facts
 from pipeline.ledger import Ledger
 from pipeline.records import REUSED, RowStatus, ShardState
@@ -160,12 +161,6 @@ class _Totals:
         steps = pc.list_flatten(ok["decoder_layers_run"])
         self.decoder_layers += exact_sum(steps)
         self.decoder_steps += len(steps) - steps.null_count
-
-
-def exact_sum(column: pa.ChunkedArray) -> int:
-    """Return the sum of an integer column, exact where int64 would wrap; 0 for an empty one."""
-    total = pc.sum(pc.cast(column, pa.decimal128(38, 0)), min_count=0).as_py()
-    return int(total)
 
 
 def _counts(column: pa.ChunkedArray) -> dict[str, int]:
