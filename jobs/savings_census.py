@@ -28,7 +28,15 @@ _SUMS = (
 )
 COLUMNS = ["task", "status", "attempts", "image_layers_run", "text_layers_run", "decoder_layers_run", "shadow", *_SUMS]
 """What the census reads of a row."""
-_COUNTS = ("rows_retried", "attempts_failed", "rows_shadowed", *_SUMS, "flops_of_other_rows", "flops_shadow")
+_COUNTS = (
+    "rows_retried",
+    "attempts_failed",
+    "rows_shadowed",
+    "shadow_agrees",
+    *_SUMS,
+    "flops_of_other_rows",
+    "flops_shadow",
+)
 _DEPTHS = 1 << 16
 """More than int16 has values."""
 
@@ -59,6 +67,8 @@ class TaskCensus:
     attempts_failed: int
     """Attempts that gave no answer: their FLOPs were not counted when they ran, so nobody knows them."""
     rows_shadowed: int
+    shadow_agrees: int
+    """Of the shadowed rows: full depth gave the same answer."""
     flops_full_same_length: int
     """The baseline: the same rows and lengths at full depth."""
     flops_executed: int
@@ -147,13 +157,13 @@ class _Counts:
         ok, others = rows.filter(is_ok), rows.filter(pc.invert(is_ok))
         # Filtered rows were looked at once and not attempted by a model, which `attempts` counts as one.
         filtered = pc.sum(pc.equal(rows["status"], RowStatus.FILTERED.value)).as_py() or 0
-        shadow = pc.struct_field(ok["shadow"], "flops")
         self.numbers.update(
             {
                 **{name: exact_sum(ok[name]) for name in _SUMS},
                 "flops_of_other_rows": exact_sum(others["flops_executed"]),
-                "flops_shadow": exact_sum(shadow),
+                "flops_shadow": exact_sum(pc.struct_field(ok["shadow"], "flops")),
                 "rows_shadowed": len(ok) - ok["shadow"].null_count,
+                "shadow_agrees": pc.sum(pc.struct_field(ok["shadow"], "agrees")).as_py() or 0,
                 "rows_retried": pc.sum(pc.greater(rows["attempts"], 1)).as_py() or 0,
                 "attempts_failed": attempts - len(ok) - filtered,
             }
