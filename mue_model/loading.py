@@ -72,7 +72,11 @@ def build_engine(facts: ModelFacts, exits: ExitConfig, generation: GenerationCon
     config.check_fits(exits, generation)
     model = load_model(facts, device=config.device, dtype=config.dtype)
     policy = CosineExit.from_config(exits, facts.config, generation.max_tokens)
-    runner = make_runner(model, policy, generation, exits.kv_policy, config)
+    return engine_of(make_runner(model, policy, generation, exits.kv_policy, config), facts)
+
+
+def engine_of(runner: Runner, facts: ModelFacts) -> Engine:
+    """Start an engine that drives `runner` and answers with texts."""
     tokenizer = facts.processor.tokenizer
     return Engine(runner, lambda tokens: tokenizer.decode(tokens).strip())
 

@@ -26,6 +26,10 @@ class Batches:
         """Return how many rows may be admitted now: enough to fill a batch of each of a few geometries."""
         return max(0, 8 * self._group_size - len(self._waiting))
 
+    def rows_wanted(self, *, scored: bool) -> int:
+        """Return the rows of one full batch."""
+        return self._group_size
+
     def admit(self, ticket: int, row: RowInput) -> None:
         """Take a row in."""
         self._waiting.append((ticket, row, geometry_of(row)))

@@ -103,6 +103,10 @@ class DenseRunner:
         behind = self.decoder.in_flight + self.scores.in_flight
         return max(0, self.rows_in_encoder - (self._inside - behind))
 
+    def rows_wanted(self, *, scored: bool) -> int:
+        """Return W of both regions together."""
+        return self.rows_in_encoder + (self.rows_in_scores if scored else self.rows_in_decoder)
+
     @torch.inference_mode()
     def admit(self, ticket: int, row: RowInput) -> None:
         """Take a row in; `step` gives its result back under the same ticket."""

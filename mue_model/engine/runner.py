@@ -24,6 +24,10 @@ class Runner(Protocol):
         """Return how many rows may be admitted now; more than 0 where nothing is inside."""
         ...
 
+    def rows_wanted(self, *, scored: bool) -> int:
+        """Return W, the rows in flight that keep every group full; `scored`: rows have candidates to choose from."""
+        ...
+
     def admit(self, ticket: int, row: RowInput) -> None:
         """Take a row in."""
         ...
