@@ -14,7 +14,7 @@ from pipeline.receipts import LedgerError, live
 from pipeline.records import ShardState
 from pipeline.storage import FileAbsent
 
-_COVERED = ("data", "done", "done/compact", "failures", "audit")
+_COVERED = ("data", "done", "done/compact", "failures", "audit", "metrics")
 """Folders in which every file is the manifest's."""
 
 
@@ -53,7 +53,7 @@ def digests(folder: Folder, tally: Tally, on_file: Callable[[], None] = lambda: 
 
 
 def no_extra_files(folder: Folder, tally: Tally) -> None:
-    """No file lies in data/, done/, failures/ or audit/ that neither the manifest nor one of its receipts names."""
+    """No file lies among those it covers that neither the manifest nor one of its receipts names."""
     assert folder.manifest is not None
     known = {*folder.manifest.files, *(part.path for part in folder.manifest.parts)}
     known |= {receipt.part.path for receipt in folder.receipts or () if receipt.part is not None}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -10,7 +11,7 @@ from jobs.verify_model import JobModel
 from mue_model import costs
 from mue_model.depth_trace import DepthTracer
 from mue_model.entailment import entailment_candidates
-from mue_model.exits import CosineExit, Stage
+from mue_model.exits import CosineExit, NeverExit, Stage
 from mue_model.grid import STRIDE
 from mue_model.rows import ExitTrace
 from mue_model.tokenizer import EOS, PAD
@@ -34,6 +35,7 @@ class RowCosts:
             kv_policy=model.exits.kv_policy,
             beams=model.generation.beams,
         )
+        self._full = replace(self.tracer, policy=NeverExit())
         tokenizer = model.facts.processor.tokenizer
         self._encode = lru_cache(maxsize=4096)(tokenizer.encode)
         self._flops = lru_cache(maxsize=65536)(lambda trace: costs.row_flops(self._config, trace))
@@ -109,13 +111,31 @@ class RowCosts:
             if row[name] != value:
                 yield name, value, row[name]
 
+    def shadow_problem(self, row: dict[str, Any], shadow: dict[str, Any]) -> Iterator[Problem]:
+        """A shadow ran every layer, and its FLOPs are those of that."""
+        encoder, decoder = self._config.encoder_layers, self._config.decoder_layers
+        steps = len(shadow["layers"]) - 2
+        full = [encoder, encoder, *[decoder] * steps]
+        if steps < 1 or shadow["layers"] != full:
+            yield "layers", f"every layer: {[encoder, encoder]} and {decoder} a step", shadow["layers"]
+            return
+        most = self._limit if self._model.generation.beams > 1 else shadow["n_tokens"]
+        if not self._scores and not shadow["n_tokens"] <= steps <= most:
+            yield "n_tokens", f"{steps}, one a step", shadow["n_tokens"]
+        flops = self._flops(self._trace(self._full, row["prompt"], encoder, encoder, full[2:]))
+        if shadow["flops"] != flops.executed:
+            yield "flops", flops.executed, shadow["flops"]
+
     def trace(self, row: dict[str, Any]) -> ExitTrace:
         """Return the trace that the row must have left."""
-        prompt_ids = self._encode(row["prompt"])
-        image, text, decoder = row["image_layers_run"], row["text_layers_run"], row["decoder_layers_run"]
+        depths = row["image_layers_run"], row["text_layers_run"], row["decoder_layers_run"]
+        return self._trace(self.tracer, row["prompt"], *depths)
+
+    def _trace(self, tracer: DepthTracer, prompt: str, image: int, text: int, decoder: Sequence[int]) -> ExitTrace:
+        prompt_ids = self._encode(prompt)
         if self._scores:
-            return self.tracer.scored(prompt_ids, self._candidates, image, text, decoder[0])
-        return self.tracer.generated(len(prompt_ids), image, text, decoder)
+            return tracer.scored(prompt_ids, self._candidates, image, text, decoder[0])
+        return tracer.generated(len(prompt_ids), image, text, decoder)
 
     def _choice_problem(self, row: dict[str, Any]) -> Iterator[Problem]:
         """The answer is the candidate with the highest score, the first of equals."""

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from jobs.verify_check import Tally
 from jobs.verify_folder import Folder
 from jobs.verify_row_cost import RowCosts
+from jobs.verify_shadow import ShadowChecks
 from pipeline.commit_table import ranges_of
 from pipeline.identity import uid_of
 from pipeline.intervals import subtract
@@ -27,9 +28,9 @@ _COLUMNS = [name for name in ROW_SCHEMA.names if name not in _UNREAD]
 class RowChecks:
     """The checks of single rows; each sees every row of every live part once."""
 
-    def __init__(self, folder: Folder, costs: RowCosts | None) -> None:
+    def __init__(self, folder: Folder, costs: RowCosts | None, shadow: ShadowChecks) -> None:
         """Make the checks; without `costs` those that need the model are left out."""
-        self._folder, self._costs = folder, costs
+        self._folder, self._costs, self._shadow = folder, costs, shadow
         self._attempts = {attempt.get("attempt") for attempt in folder.attempts}
         self._receipts: dict[str, Receipt] = {
             receipt.part.path: receipt for receipt in live(folder.receipts or ()) if receipt.part is not None
@@ -138,6 +139,7 @@ class RowChecks:
                 self.status.mismatch(f"{where}: {name}", "a value in a row that is ok", "nothing")
                 return
         self._shared(where, row)
+        self._shadow.row(where, row)
         if self._costs is not None:
             for tally, find in (
                 (self.depths, self._costs.depth_problem),
