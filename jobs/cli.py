@@ -25,6 +25,7 @@ from jobs.cli_repair import repair
 from jobs.cli_retry import retry
 from jobs.cli_train import train
 from jobs.cli_tune import tune
+from jobs.cli_verify import verify
 from jobs.doctor import check_line, examine
 from jobs.job_folder import open_job
 from jobs.logs import LogFormat, configure_logs
@@ -134,7 +135,7 @@ def run(
     raise typer.Exit(int(outcome.exit_code))
 
 
-for command in (plan, status, inspect, failures, export, retry, repair):
+for command in (plan, status, inspect, failures, export, retry, repair, verify):
     app.command()(command)
 app.command()(train)
 app.command()(tune)

@@ -44,37 +44,47 @@ CREATE OR REPLACE TEMP MACRO quotient(part, whole) AS
     || lpad(((abs(part::HUGEINT) * 1000000000000 // whole) % 1000000000000)::VARCHAR, 12, '0')
   END;
 
+-- Everything that the headline needs, in one pass over the rows.
 CREATE OR REPLACE TEMP TABLE sums AS
 SELECT
-  (SELECT count(*) FROM live) AS n_rows,
-  (SELECT count(*) FROM live WHERE status = 'failed') AS rows_failed,
-  (SELECT count(*) FROM live WHERE status = 'filtered') AS rows_filtered,
+  count(*) AS n_rows,
+  count(*) FILTER (status = 'ok') AS rows_ok,
+  count(*) FILTER (status = 'failed') AS rows_failed,
+  count(*) FILTER (status = 'filtered') AS rows_filtered,
   -- Executed for rows without an answer, as far as it is known.
-  (SELECT coalesce(sum(flops_executed), 0) FROM live WHERE status <> 'ok') AS without_a_result,
-  count(*) AS rows_ok,
-  coalesce(sum(flops_full_same_length), 0) AS baseline,
-  coalesce(sum(flops_executed), 0) AS executed,
-  coalesce(sum(flops_kv_fill), 0) AS kv_fill,
-  coalesce(sum(flops_checks), 0) AS checks,
-  coalesce(sum(flops_padding), 0) AS padding,
-  coalesce(sum(shadow.flops), 0) AS shadow,
-  coalesce(sum(flops_reused), 0) AS reused,
-  coalesce(sum(flops_reused_tables), 0) AS reused_tables,
-  coalesce(sum(flops_reused_text), 0) AS reused_text,
-  coalesce(sum(flops_reused_image), 0) AS reused_image,
-  coalesce(sum(flops_reused_cross_kv), 0) AS reused_cross_kv,
-  count(shadow) AS rows_shadowed,
-  count(*) FILTER (shadow.agrees) AS shadow_agrees,
-  -- The paper's layer metric (arXiv 2211.11152): layers not run. Neither FLOPs nor time.
-  1 - (
-    (avg(image_layers_run) + coalesce(avg(text_layers_run), avg(image_layers_run))) / 2
-    + sum(list_sum(decoder_layers_run)) / sum(len(decoder_layers_run))
-  ) / getvariable('layers') AS paper
-FROM answered;
+  coalesce(sum(flops_executed) FILTER (status <> 'ok'), 0) AS without_a_result,
+  coalesce(sum(flops_full_same_length) FILTER (status = 'ok'), 0) AS baseline,
+  coalesce(sum(flops_executed) FILTER (status = 'ok'), 0) AS executed,
+  coalesce(sum(flops_kv_fill) FILTER (status = 'ok'), 0) AS kv_fill,
+  coalesce(sum(flops_checks) FILTER (status = 'ok'), 0) AS checks,
+  coalesce(sum(flops_padding) FILTER (status = 'ok'), 0) AS padding,
+  coalesce(sum(shadow.flops) FILTER (status = 'ok'), 0) AS shadow,
+  coalesce(sum(flops_reused) FILTER (status = 'ok'), 0) AS reused,
+  coalesce(sum(flops_reused_tables) FILTER (status = 'ok'), 0) AS reused_tables,
+  coalesce(sum(flops_reused_text) FILTER (status = 'ok'), 0) AS reused_text,
+  coalesce(sum(flops_reused_image) FILTER (status = 'ok'), 0) AS reused_image,
+  coalesce(sum(flops_reused_cross_kv) FILTER (status = 'ok'), 0) AS reused_cross_kv,
+  count(shadow.flops) FILTER (status = 'ok') AS rows_shadowed,
+  count(*) FILTER (status = 'ok' AND shadow.agrees) AS shadow_agrees,
+  sum(image_layers_run) FILTER (status = 'ok') AS image_layers,
+  count(image_layers_run) FILTER (status = 'ok') AS image_rows,
+  sum(text_layers_run) FILTER (status = 'ok') AS text_layers,
+  count(text_layers_run) FILTER (status = 'ok') AS text_rows,
+  sum(list_sum(decoder_layers_run)) FILTER (status = 'ok') AS decoder_layers,
+  sum(len(decoder_layers_run)) FILTER (status = 'ok') AS decoder_tokens
+FROM live;
 
 -- 1. The headline.
 WITH lines AS (
-  SELECT *, checks + padding + shadow + without_a_result + getvariable('discarded') AS overheads FROM sums
+  SELECT
+    *,
+    checks + padding + shadow + without_a_result + getvariable('discarded') AS overheads,
+    -- The paper's layer metric (arXiv 2211.11152): layers not run. Neither FLOPs nor time.
+    1 - (
+      (image_layers / image_rows + coalesce(text_layers / text_rows, image_layers / image_rows)) / 2
+      + decoder_layers / decoder_tokens
+    ) / getvariable('layers') AS paper
+  FROM sums
 )
 SELECT unnest([
   {name: 'rows', value: n_rows::VARCHAR},

@@ -18,8 +18,13 @@ def recompute_sql(found: Savings) -> str:
     return Template(text).substitute(discarded=f"{found.discarded.flops}::HUGEINT")
 
 
-def recomputed(storage: Storage, script: str) -> list[list[dict[str, Any]]]:
+def recomputed(storage: Storage, script: str, *, queries: int | None = None) -> list[list[dict[str, Any]]]:
     """Return the rows of each query of `script`, run by duckdb over the output folder; memory is bounded.
+
+    Args:
+        storage: The output folder.
+        script: What `recompute_sql` returned.
+        queries: Only the first so many of them.
 
     Raises:
         duckdb.Error: A file is not there, is no Parquet file or lacks a column.
@@ -43,5 +48,7 @@ def recomputed(storage: Storage, script: str) -> list[list[dict[str, Any]]]:
         if statement.type == duckdb.StatementType.SELECT:
             names = [column[0] for column in result.description]
             found.append([dict(zip(names, row, strict=True)) for row in result.fetchall()])
+            if len(found) == queries:
+                break
     connection.close()
     return found

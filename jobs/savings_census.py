@@ -37,8 +37,7 @@ _COUNTS = (
     "flops_of_other_rows",
     "flops_shadow",
 )
-_DEPTHS = 1 << 16
-"""More than int16 has values."""
+_SMALL = 1 << 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,8 +132,9 @@ def census(tables: Iterable[pa.Table]) -> tuple[TaskCensus, ...]:
     """Return the census of `tables` (`COLUMNS` of `ROW_SCHEMA`) by task, sorted; memory is bounded by one table."""
     found: dict[str, _Counts] = {}
     for table in tables:
-        for task in pc.unique(table["task"]).to_pylist():
-            rows = table.filter(pc.equal(table["task"], task))
+        tasks = pc.unique(table["task"]).to_pylist()
+        for task in tasks:
+            rows = table if len(tasks) == 1 else table.filter(pc.equal(table["task"], task))
             found.setdefault(task, _Counts()).add(rows)
     return tuple(counts.census(task) for task, counts in sorted(found.items()))
 
@@ -154,7 +154,8 @@ class _Counts:
         self.status.update(value_counts(rows["status"]))
         attempts = exact_sum(rows["attempts"])
         is_ok = pc.equal(rows["status"], RowStatus.OK.value)
-        ok, others = rows.filter(is_ok), rows.filter(pc.invert(is_ok))
+        ok = rows if pc.all(is_ok).as_py() else rows.filter(is_ok)
+        others = rows.filter(pc.invert(is_ok))
         # Filtered rows were looked at once and not attempted by a model, which `attempts` counts as one.
         filtered = pc.sum(pc.equal(rows["status"], RowStatus.FILTERED.value)).as_py() or 0
         self.numbers.update(
@@ -192,14 +193,23 @@ def _depths_by_step(lists: pa.ChunkedArray) -> dict[int, Counter[int]]:
     found: dict[int, Counter[int]] = {}
     for chunk in lists.chunks:
         lengths = pc.fill_null(pc.list_value_length(chunk), 0).to_numpy(zero_copy_only=False)
-        depths = pc.fill_null(pc.list_flatten(chunk), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+        depths = pc.fill_null(pc.list_flatten(chunk), 0).to_numpy(zero_copy_only=False).astype(np.int32)
         starts = np.cumsum(lengths) - lengths
-        steps = np.arange(lengths.sum()) - np.repeat(starts, lengths)
-        keys, counts = np.unique(steps * _DEPTHS + depths + _DEPTHS // 2, return_counts=True)
-        for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
-            step, depth = divmod(key, _DEPTHS)
-            found.setdefault(step, Counter())[depth - _DEPTHS // 2] += count
+        steps = np.arange(len(depths), dtype=np.int32) - np.repeat(starts, lengths).astype(np.int32)
+        for step, depth, count in _pair_counts(steps, depths):
+            found.setdefault(step, Counter())[depth] += count
     return found
+
+
+def _pair_counts(steps: np.ndarray, depths: np.ndarray) -> Iterable[tuple[int, int, int]]:
+    """Yield each pair with how often it occurs. Depths are small numbers in every honest row; others cost a sort."""
+    if len(depths) and depths.min() >= 0 and depths.max() < _SMALL:
+        counts = np.bincount(steps * _SMALL + depths)
+        for key in np.flatnonzero(counts).tolist():
+            yield key // _SMALL, key % _SMALL, int(counts[key])
+        return
+    pairs, counts = np.unique(np.stack([steps, depths]), axis=1, return_counts=True)
+    yield from zip(*pairs.tolist(), counts.tolist(), strict=True)
 
 
 def value_counts(column: pa.ChunkedArray) -> dict[Any, int]:

@@ -8,6 +8,7 @@ from itertools import count
 
 from cluster.local import torch_threads
 from jobs.planning import PreparedJob
+from jobs.segment_audit import actor_audit
 from jobs.stopping import JobStop
 from mue_model.config import ExitConfig, GenerationConfig
 from mue_model.model_folder import ModelFacts
@@ -57,6 +58,7 @@ class SegmentRun:
             reads=reads,
             fingerprint=self._plan.fingerprint,
             guard=self._guard(watched, suspects),
+            audit=actor_audit(self._plan, self._ledger.progress(), reads, self._job.spec.actors),
         )
         try:
             with self._stop.draining():

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import numpy as np
+
+from jobs.audit_record import audit_records
 from jobs.interval import Interval, NotMeasured
+from jobs.metrics_lines import ProcessLines, process_lines
+from jobs.weighted import MIN_CLUSTERS, Sample, ratio_interval
 from pipeline.ledger import Ledger
 
 
@@ -53,7 +59,7 @@ class TimingWindows:
 
     @property
     def cost_s(self) -> float:
-        """Actor-seconds that all windows took, draining and warming included: an overhead of the audit."""
+        """Actor-seconds that all windows took, warming included, and draining, in which rows in hand were finished."""
         return sum(window.exits_s + window.full_s + window.drain_s + window.warm_s for window in self.windows)
 
     @property
@@ -67,7 +73,47 @@ class TimingWindows:
 
 
 def timing_windows(ledger: Ledger) -> TimingWindows | NotMeasured:
-    """Return the job's windows; those of the run itself, or else of its latest `mue audit run`."""
-    return NotMeasured(
-        reason="no timing windows: plan the job with audit.windows, or run 'mue audit run' on its output"
+    """Return the job's windows; those of the run itself, or else of its latest `mue audit run` that had some.
+
+    Windows in which a row failed do not count.
+    """
+    in_run = windows_of(process_lines(ledger.storage, purpose="run"))
+    if in_run:
+        return estimated(in_run, source="run")
+    for record in reversed(audit_records(ledger)):
+        if record.windows:
+            return estimated(tuple(Window(**window) for window in record.windows), source="audit")
+    planned = ledger.plan().audit_windows
+    reason = f"none of the {planned} planned ones of each process was run to its end: too few rows, or processes died"
+    if not planned:
+        reason = "the plan has none (audit.windows 0)"
+    return NotMeasured(reason=f"no timing windows: {reason}; 'mue audit run --windows N' measures afterwards")
+
+
+def windows_of(processes: Iterable[ProcessLines]) -> tuple[Window, ...]:
+    """Return the windows that processes ran to their end."""
+    names = ("number", "first", "rows", "rows_distinct", "rows_in_flight", "exits_s", "full_s", "drain_s", "warm_s")
+    return tuple(
+        Window(
+            attempt=lines.attempt,
+            actor=lines.actor,
+            device=lines.process["device"],
+            **{name: line[name] for name in names},
+        )
+        for lines in processes
+        for line in lines.windows
+        if not line.get("lost")
     )
+
+
+def estimated(windows: tuple[Window, ...], *, source: Literal["run", "audit"]) -> TimingWindows:
+    """Return the windows with the interval over them: a window is one measurement, however many rows it has."""
+    ratio = None
+    if len(windows) >= MIN_CLUSTERS:
+        each = Sample(weights=np.ones(len(windows)), clusters=np.arange(len(windows)))
+        exits, full = (np.array([getattr(one, name) for one in windows], float) for name in ("exits_s", "full_s"))
+        ratio = ratio_interval(each, exits, full)
+    saved = None
+    if ratio is not None:
+        saved = Interval(estimate=1 - ratio.estimate, low=1 - ratio.high, high=1 - ratio.low)
+    return TimingWindows(source=source, windows=windows, time_ratio=ratio, saved_share=saved)

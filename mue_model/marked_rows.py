@@ -19,7 +19,12 @@ _MARK = "@full-depth"
 
 def marked(row: RowInput) -> RowInput:
     """Return `row` as one to be run at full depth."""
-    return replace(row, uid=row.uid + _MARK)
+    return replace(row, uid=marked_uid(row.uid))
+
+
+def marked_uid(uid: str) -> str:
+    """Return the uid that the row `uid` has as a marked one."""
+    return uid + _MARK
 
 
 class MarkedAtFullDepth:

@@ -16,6 +16,7 @@ from ray.exceptions import RayError
 
 from mue_model.config import ExitConfig, GenerationConfig
 from mue_model.model_folder import ModelFacts
+from pipeline.actor_audit import ActorAudit
 from pipeline.blocks import TARGET_BLOCK_BYTES
 from pipeline.guard import Guard
 from pipeline.guarded import GuardedDecode, GuardedModelActor
@@ -50,6 +51,8 @@ class Segment:
     reads: Sequence[ShardRead]
     fingerprint: str
     guard: Guard
+    audit: ActorAudit | None = None
+    """None: no shadow rows and no timing windows."""
 
 
 def run_segment(
@@ -105,7 +108,16 @@ def build(
     decode = DecodeRows.of_job(spec, facts, generation)
     rows = _read(ShardSource(segment.reads, spec.inputs, segment.guard.stop_watch()), tasks=len(segment.reads))
     decoded = _in_tasks(rows, GuardedDecode(decode, segment.guard), spec.actors.rows_per_call)
-    arguments = (segment.guard, facts.name, facts.digest, exits, generation, spec.engine, segment.attempt)
+    arguments = (
+        segment.guard,
+        facts.name,
+        facts.digest,
+        exits,
+        generation,
+        spec.engine,
+        segment.attempt,
+        segment.audit,
+    )
     return _on_actors(decoded, spec.actors, arguments)
 
 

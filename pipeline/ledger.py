@@ -33,8 +33,8 @@ from pipeline.storage import FileAbsent, Storage
 PLAN = "plan.json"
 MANIFEST = "manifest.json"
 _SINGLE_FILES = (PLAN, "run.json")
-_FOLDERS = ("failures", "audit")
-"""What the manifest vouches for beside parts and receipts; requests, intents, metrics and reports are not evidence."""
+_FOLDERS = ("failures", "audit", "metrics")
+"""What the manifest vouches for beside parts and receipts; requests, intents and reports are not evidence."""
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 _ROUNDS = 20

@@ -1,7 +1,7 @@
 """Which rows are run again at full depth: a keyed hash of the uid, below the rate of the row's stratum.
 
-Seed and rates are fixed in the plan before the first row is answered, so the choice depends neither on the order of rows
-nor on retries, and anyone can check it afterwards from the rows and the plan alone.
+Seed and rates are fixed in the plan before the first row is answered, so the choice depends neither on the order of
+rows nor on retries, and anyone can check it afterwards from the rows and the plan alone.
 
 The hash is SHA-256 of `<seed>:<uid>`; its first 16 hexadecimal digits are compared, as text, with those of the rate.
 """
