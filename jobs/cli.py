@@ -22,6 +22,7 @@ from jobs.cli_options import Actors, ConfigFile, Exits, Inputs, Model, OutputOpt
 from jobs.cli_plan import plan
 from jobs.cli_read import failures, inspect, status
 from jobs.cli_repair import repair
+from jobs.cli_report import report
 from jobs.cli_retry import retry
 from jobs.cli_train import train
 from jobs.cli_tune import tune
@@ -136,7 +137,7 @@ def run(
     raise typer.Exit(int(outcome.exit_code))
 
 
-for command in (plan, status, inspect, failures, export, retry, repair, verify):
+for command in (plan, status, inspect, failures, export, report, retry, repair, verify):
     app.command()(command)
 app.command()(train)
 app.command()(tune)

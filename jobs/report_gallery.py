@@ -16,7 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.audit_record import audit_records, audited_rows
 from jobs.diff import difference
+from jobs.shadow_sample import answer_of
 from pipeline.ledger import Ledger
 from pipeline.receipts import Receipt, live
 from pipeline.records import RowStatus
@@ -52,10 +54,14 @@ class _Rank:
 
 
 def gallery(ledger: Ledger, *, rows: int = 24) -> list[Shown]:
-    """Return about `rows` rows with status `ok`, each once, group by group; none from a job without one."""
+    """Return about `rows` rows with status `ok`, each once, group by group; none from a job without one.
+
+    What full depth says of a row is what was committed with it, or else what the latest `mue audit run` found.
+    """
+    audited = _audited(ledger)
     receipts = live(ledger.receipts())
     wanted = {name: round(rows * share) for name, share in _SHARES.items()}
-    ranked = _ranked(ledger, receipts, wanted)
+    ranked = _ranked(ledger, receipts, wanted, audited)
     chosen: dict[str, tuple[GroupName, str]] = {}
     for name, ranks in ranked.items():
         fresh = (rank for rank in ranks if rank.uid not in chosen)
@@ -64,11 +70,31 @@ def gallery(ledger: Ledger, *, rows: int = 24) -> list[Shown]:
     drawn = (rank for rank in _drawn(ledger, receipts, wanted["drawn"], seed) if rank.uid not in chosen)
     chosen |= {rank.uid: ("drawn", rank.receipt) for rank in islice(drawn, wanted["drawn"])}
     found = _looked_up(ledger, {receipt.id: receipt for receipt in receipts}, chosen)
-    return [_shown(name, found[uid]) for uid, (name, _) in chosen.items()]
+    return [_shown(name, _with_shadow(found[uid], audited)) for uid, (name, _) in chosen.items()]
 
 
-def _ranked(ledger: Ledger, receipts: list[Receipt], wanted: Mapping[GroupName, int]) -> dict[GroupName, list[_Rank]]:
+def _audited(ledger: Ledger) -> dict[str, Mapping[str, Any]]:
+    """What an audit after the run found, by uid; nothing where the run itself had shadow rows."""
+    if any(ledger.plan().audit_rates.values()):
+        return {}
+    records = [record for record in audit_records(ledger) if record.shadows is not None]
+    return audited_rows(ledger, records[-1]) if records else {}
+
+
+def _with_shadow(row: dict[str, Any], audited: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    found = audited.get(row["uid"])
+    # A row that was answered anew since is another row.
+    return row | {"shadow": found["shadow"]} if found is not None and found["answer"] == answer_of(row) else row
+
+
+def _ranked(
+    ledger: Ledger,
+    receipts: list[Receipt],
+    wanted: Mapping[GroupName, int],
+    audited: Mapping[str, Mapping[str, Any]],
+) -> dict[GroupName, list[_Rank]]:
     """The first candidates of each group that must see every row, twice as many as wanted for groups may overlap."""
+    differing = pa.array([uid for uid, found in audited.items() if not found["shadow"]["agrees"]], pa.string())
     kept: dict[GroupName, list[_Rank]] = {"disagree": [], "shallow": [], "deep": []}
     for receipt in receipts:
         table = ledger.read_part(receipt, _RANKED)
@@ -80,8 +106,10 @@ def _ranked(ledger: Ledger, receipts: list[Receipt], wanted: Mapping[GroupName, 
         for name, sign in signs.items():
             order = np.argsort(sign * depth, kind="stable")[: 2 * wanted[name]]
             kept[name] += [_Rank(float(sign * depth[at]), receipt.id, ok["uid"][int(at)].as_py()) for at in order]
-        disagreeing = ok.filter(pc.fill_null(pc.invert(pc.struct_field(ok["shadow"], "agrees")), False))
-        kept["disagree"] += [_Rank(-_difference(row), receipt.id, row["uid"]) for row in disagreeing.to_pylist()]
+        committed = pc.fill_null(pc.invert(pc.struct_field(ok["shadow"], "agrees")), False)
+        disagreeing = ok.filter(pc.or_(committed, pc.is_in(ok["uid"], value_set=differing))).to_pylist()
+        rows = [row for row in (_with_shadow(row, audited) for row in disagreeing) if row["shadow"] is not None]
+        kept["disagree"] += [_Rank(-_difference(row), receipt.id, row["uid"]) for row in rows]
         kept = {name: heapq.nsmallest(2 * wanted[name], ranks) for name, ranks in kept.items()}
     return kept
 
@@ -130,17 +158,14 @@ def _shown(name: GroupName, row: dict[str, Any]) -> Shown:
     return Shown(
         group=name,
         row=row,
-        answer=_answer(row),
+        answer=answer_of(row) or "",
         full_depth=row["shadow"]["text"] if has_shadow else None,
         difference=_difference(row) if has_shadow else None,
     )
 
 
-def _answer(row: Mapping[str, Any]) -> str:
-    return row["label"] or row["text"] or ""
-
-
 def _difference(row: Mapping[str, Any]) -> float:
     """Two labels differ wholly or not at all, texts by their words."""
     other = row["shadow"]["text"] or ""
-    return float(_answer(row) != other) if row["label"] else difference(_answer(row), other)
+    answer = answer_of(row) or ""
+    return difference(answer, other) if row["label"] is None else float(answer != other)

@@ -5,6 +5,7 @@ Three savings, never one; what was not measured is said to be so, with what to r
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from jobs.interval import Interval, NotMeasured
@@ -72,7 +73,11 @@ def verdict(savings: Savings, *, finished: bool, caveat: str | None) -> Verdict:
 
 def percent(value: float | None, digits: int = 1) -> str:
     """Return a share in per cent; never `-0.0`."""
-    return "unknown" if value is None else f"{100 * value + 0.0:.{digits}f} %".replace("-0.0 %", "0.0 %")
+    if value is None:
+        return "unknown"
+    if not math.isfinite(value):
+        return "no bound"
+    return f"{100 * value + 0.0:.{digits}f} %".replace("-0.0 %", "0.0 %")
 
 
 def interval(found: Interval) -> str:
@@ -96,9 +101,9 @@ def _answers(found: ShadowEstimate | NotMeasured) -> str:
         return "Whether answers changed was not checked."
     said = f"In a check of {found.shadowed:,} rows, full depth gave another answer to {found.disagreed:,}"
     if found.margin is None:
-        return f"{said}; no limit was declared before the run."
+        return f"{said}; no limit was declared beforehand."
     kept = "shown to be kept" if found.margin_met else "not shown to be kept"
-    return f"{said}; the limit declared before the run, {percent(found.margin)}, is {kept}."
+    return f"{said}; the limit declared beforehand, {percent(found.margin)}, is {kept}."
 
 
 def _time(found: TimingWindows | NotMeasured) -> str:
@@ -106,7 +111,8 @@ def _time(found: TimingWindows | NotMeasured) -> str:
         return "Whether it saved time was not measured."
     saved = 1 - found.point_ratio
     direction = "less" if saved >= 0 else "more"
-    return f"Side by side on the same machine, the model took {percent(abs(saved))} {direction} time with early exit."
+    when = "in the run" if found.source == "run" else "in an audit after the run"
+    return f"Side by side {when}, the model took {percent(abs(saved))} {direction} time with early exit."
 
 
 def _census_card(savings: Savings) -> Card:
@@ -133,10 +139,15 @@ def _full_depth_card(found: ShadowEstimate | NotMeasured) -> Card:
         question=question,
         value=percent(found.saved_share.estimate),
         range=interval(found.saved_share),
-        says=f"From {found.shadowed:,} of {found.rows:,} rows, run again at full depth; chosen by a rule fixed before "
-        "the run.",
+        says=f"From {found.shadowed:,} of {found.rows:,} rows, run again at full depth, {_when(found)}.",
         boundary=_NOT_B,
     )
+
+
+def _when(found: ShadowEstimate) -> str:
+    if found.source == "run":
+        return "chosen by a rule fixed before the run"
+    return "in an audit after the run"
 
 
 _NOT_B = (
@@ -148,18 +159,19 @@ _NOT_B = (
 def _time_card(found: TimingWindows | NotMeasured) -> Card:
     question = "How much of the model's time was spared?"
     boundary = (
-        "Time inside the warm model, on the same machine in the same run. Not in it: start, loading, reading and "
-        "decoding, waiting."
+        "Time inside the warm model, with and without early exit in turns in the same process. Not in it: start, "
+        "loading, reading and decoding, waiting."
     )
     if isinstance(found, NotMeasured):
         return Card(letter="c", question=question, value=None, range=found.reason, says="", boundary=boundary)
+    when = "" if found.source == "run" else ", in an audit after the run"
     ranged = "one window alone: no interval" if found.saved_share is None else interval(found.saved_share)
     return Card(
         letter="c",
         question=question,
         value=percent(1 - found.point_ratio),
         range=ranged,
-        says=f"From {len(found.windows):,} windows, each run with early exit and at full depth, in turns.",
+        says=f"From {len(found.windows):,} windows, each run both ways{when}.",
         boundary=boundary,
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobs.progress import duration
+from jobs.report_verdict import percent
 
 WORDS = {
     "checks": "checks whether to stop",
@@ -28,10 +29,11 @@ WORDS = {
 SECONDS = (
     ("actor_s", "Model processes together"),
     ("load_s", "− loading the model"),
-    ("warm_up_s", "− warming up"),
+    ("warm_up_s", "− compiling and warming up"),
     ("idle_s", "− waiting for rows"),
     ("shadow_s", "− shadow rows"),
     ("windows_s", "− timing windows"),
+    ("windows_drain_s", "− emptying the process for them; partly work"),
     ("failed_attempts_s", "− attempts that were not committed"),
 )
 GROUPS = (
@@ -59,7 +61,7 @@ def seconds(value: float) -> str:
 
 def ranged(found: Mapping[str, Any]) -> str:
     """Return an interval in words."""
-    return f"{100 * found['low']:.2f} to {100 * found['high']:.2f} %, {found['confidence']:.0%} confidence"
+    return f"{percent(found['low'], 2)} to {percent(found['high'], 2)}, {found['confidence']:.0%} confidence"
 
 
 def short(text: str | None) -> str:

@@ -93,7 +93,7 @@ def test_a_margin_is_kept_missed_or_absent(found: Savings) -> None:
     for changes, said in (
         ({}, "5.0 %, is shown to be kept"),
         ({"margin_met": False}, "is not shown to be kept"),
-        ({"margin": None, "margin_met": None}, "no limit was declared"),
+        ({"margin": None, "margin_met": None}, "no limit was declared beforehand"),
     ):
         assert said in _text(replace(found, counterfactual=estimate(**changes)))
 
