@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
@@ -16,6 +17,7 @@ from jobs.report_words import GROUPS, SECONDS, WORDS, gap, quantity, ranged, sec
 from jobs.summary_view import flops
 from jobs.terminal import printable
 from jobs.thumbnails import Thumbnail
+from pipeline.identity import is_local
 
 
 def report_page(document: Mapping[str, Any], pictures: Mapping[str, Thumbnail]) -> str:
@@ -46,6 +48,7 @@ def report_page(document: Mapping[str, Any], pictures: Mapping[str, Thumbnail]) 
             seconds=SECONDS,
             groups=GROUPS,
             gap=gap(document),
+            local=is_local(document["output"]),
         )
     )
 
@@ -70,6 +73,7 @@ def _environment() -> Environment:
         "percent": percent,
         "plain_json": lambda value: json.dumps(value, ensure_ascii=False),
         "quantity": quantity,
+        "quoted": shlex.quote,
         "range": ranged,
         "ratio": lambda value: f"{value:.2f}",
         "seconds": seconds,
