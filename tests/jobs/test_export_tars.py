@@ -79,6 +79,15 @@ def test_texts_stand_beside_the_members_of_their_own_image(job: Any, over: Any, 
     assert facts == ["000000-in/0/0", "000000-in/1/0", "000000-in/2/0"]
 
 
+def test_of_an_unfinished_job_a_text_is_not_given_to_an_earlier_image_of_the_same_key(
+    job: Any, over: Any, tmp_path: Path
+) -> None:
+    ledger = over(_tar(tmp_path / "in.tar", _IN))
+    job.commit("1", job.row("000000-in", 2, key="a", text="third"))
+    write_tars(ledger, str(tmp_path / "to"), beside=True)
+    assert _members(tmp_path / "to/in.tar")[:2] == [("a.jpg", b"another a"), ("a.mue.txt", b"third")]
+
+
 def test_webdataset_reads_what_was_written(job: Any, over: Any, tmp_path: Path) -> None:
     ledger = over(_tar(tmp_path / "in.tar", [("a.jpg", b"A"), ("b.jpg", b"B")]))
     job.commit("1", job.row("000000-in", 0, key="a", text="one"), job.row("000000-in", 1, key="b", text="two"))
