@@ -12,6 +12,8 @@ from markupsafe import Markup, escape
 
 _BAR, _LINE = 22, 16
 """Heights in pixels: a bar, a line of text."""
+_FARTHEST = 1.5
+"""Where a whisker ends at the latest, in full depths: a range that says nothing must not squeeze the bars."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +115,9 @@ class Ratio:
 
 def ratios(rows: Sequence[Ratio], *, what: str) -> Markup:
     """Return a bar for each ratio against full depth, which is the line at 100 %; of unknown ones only the name."""
-    known = [max(row.value, row.high or 0.0) for row in rows if row.value is not None]
-    scale = 84 / max([1.0, *known])
+    known = [max(row.value, min(row.high or 0.0, _FARTHEST)) for row in rows if row.value is not None]
+    longest = max([1.0, *known])
+    scale = 84 / longest
     drawn = []
     for number, row in enumerate(rows):
         top = number * (_BAR + _LINE + 10)
@@ -127,11 +130,11 @@ def ratios(rows: Sequence[Ratio], *, what: str) -> Markup:
         drawn.append(f'<rect class="accent" x="0" y="{top + _LINE + 2}" width="{width:.2f}%" height="{_BAR}" rx="2"/>')
         end = width
         if row.low is not None and row.high is not None:
-            end = max(width, scale * row.high)
+            low, high = (min(max(bound, 0.0), longest) for bound in (row.low, row.high))
+            end = max(width, scale * high)
             middle = top + _LINE + 2 + _BAR / 2
             drawn.append(
-                f'<line class="whisker" x1="{scale * row.low:.2f}%" x2="{scale * row.high:.2f}%" '
-                f'y1="{middle}" y2="{middle}"/>'
+                f'<line class="whisker" x1="{scale * low:.2f}%" x2="{scale * high:.2f}%" y1="{middle}" y2="{middle}"/>'
             )
         drawn.append(_text(end + 1, top + _LINE + 17, f"{100 * row.value:.1f} %", "value start"))
     height = len(rows) * (_BAR + _LINE + 10)

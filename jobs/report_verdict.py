@@ -6,7 +6,7 @@ Three savings, never one; what was not measured is said to be so, with what to r
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jobs.interval import Interval, NotMeasured
 from jobs.savings import Savings
@@ -28,6 +28,8 @@ class Card:
     says: str
     boundary: str
     """What is in it and what is not."""
+    clear: bool = True
+    """The range leaves no doubt about the direction."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +58,7 @@ def verdict(savings: Savings, *, finished: bool, caveat: str | None) -> Verdict:
         f"{total.rows_ok:,} of {rows:,} rows were answered"
         + (f"; {rows - total.rows_ok:,} were not, and count as no saving." if rows > total.rows_ok else ".")
     )
-    sentences += [_answers(savings.counterfactual), _time(savings.time)]
+    sentences += [*_net(savings), _answers(savings.counterfactual), _time(savings.time)]
     if caveat:
         sentences.append(f"{caveat[0].upper()}{caveat[1:]}.")
     return Verdict(
@@ -86,14 +88,26 @@ def interval(found: Interval) -> str:
 
 
 def _headline(savings: Savings) -> str:
-    net = share(savings.flops_net, savings.total.flops_full_same_length)
-    if net is None:
+    """The saving with all overheads but the audit's own; where there was an audit, its cost in the same breath."""
+    full = savings.total.flops_full_same_length
+    audit = savings.total.flops_shadow
+    spared = share(savings.flops_net + audit, full)
+    if spared is None:
         return "No row has an answer yet, so there is nothing to compare"
-    if round(net, 4) == 0:
-        return "Stopping early spared nothing of the model's arithmetic, overheads included"
-    if net < 0:
-        return f"Stopping early cost more than it spared: {percent(-net)} more arithmetic, overheads included"
-    return f"Stopping early spared {percent(net)} of the model's arithmetic, overheads included"
+    cost = f"; the audit of it cost {percent(share(audit, full))}" if audit else ", overheads included"
+    if round(spared, 4) == 0:
+        return f"Stopping early spared nothing of the model's arithmetic{cost}"
+    if spared < 0:
+        return f"Stopping early cost more than it spared: {percent(-spared)} more arithmetic{cost}"
+    return f"Stopping early spared {percent(spared)} of the model's arithmetic{cost}"
+
+
+def _net(savings: Savings) -> list[str]:
+    net = share(savings.flops_net, savings.total.flops_full_same_length)
+    if net is None or not savings.total.flops_shadow:
+        return []
+    change = f"{percent(abs(net))} {'less' if net >= 0 else 'more'}"
+    return [f"With the audit and every other overhead, this run did {change} arithmetic than full depth."]
 
 
 def _answers(found: ShadowEstimate | NotMeasured) -> str:
@@ -106,10 +120,18 @@ def _answers(found: ShadowEstimate | NotMeasured) -> str:
     return f"{said}; the limit declared beforehand, {percent(found.margin)}, is {kept}."
 
 
+def _is_clear(found: TimingWindows) -> bool:
+    """Whether the interval lies on one side of no saving; a single window has none, and is no proof."""
+    interval = found.saved_share
+    return interval is not None and (interval.low > 0 or interval.high < 0)
+
+
 def _time(found: TimingWindows | NotMeasured) -> str:
     if isinstance(found, NotMeasured):
         return "Whether it saved time was not measured."
     saved = 1 - found.point_ratio
+    if not _is_clear(found):
+        return "Time was measured, but too few or too unsteady windows leave open whether any was saved."
     direction = "less" if saved >= 0 else "more"
     when = "in the run" if found.source == "run" else "in an audit after the run"
     return f"Side by side {when}, the model took {percent(abs(saved))} {direction} time with early exit."
@@ -124,7 +146,9 @@ def _census_card(savings: Savings) -> Card:
         question="How much arithmetic was spared, for the words that were written?",
         value=None if gross is None else percent(gross),
         range="counted row by row: exact, no interval" if gross is not None else "no row has an answer",
-        says=f"{percent(net)} with every overhead that is counted in FLOPs taken off." if gross is not None else "",
+        says=f"{percent(net)} with every overhead in FLOPs taken off, the audit's own too."
+        if gross is not None
+        else "",
         boundary="In it: the model's matrix products and convolutions. Not in it: reading and decoding images, "
         "loading the model, and what longer or shorter texts would have cost.",
     )
@@ -165,7 +189,11 @@ def _time_card(found: TimingWindows | NotMeasured) -> Card:
     if isinstance(found, NotMeasured):
         return Card(letter="c", question=question, value=None, range=found.reason, says="", boundary=boundary)
     when = "" if found.source == "run" else ", in an audit after the run"
-    ranged = "one window alone: no interval" if found.saved_share is None else interval(found.saved_share)
+    # No more than all of the time can be saved, whatever an interval over a few windows says.
+    ranged = "one window alone: no interval"
+    if (saved := found.saved_share) is not None:
+        ranged = interval(replace(saved, high=min(saved.high, 1.0)))
+        ranged += "" if _is_clear(found) else ": too unsteady to tell"
     return Card(
         letter="c",
         question=question,
@@ -173,6 +201,7 @@ def _time_card(found: TimingWindows | NotMeasured) -> Card:
         range=ranged,
         says=f"From {len(found.windows):,} windows, each run both ways{when}.",
         boundary=boundary,
+        clear=_is_clear(found),
     )
 
 

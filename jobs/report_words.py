@@ -78,6 +78,9 @@ def gap(document: Mapping[str, Any]) -> str:
         return "There is nothing to compare yet."
     if not time["measured"]:
         return "Arithmetic is not time: " + time["reason"] + "."
+    interval = time["saved_share"]
+    if interval is None or interval["low"] <= 0 <= interval["high"]:
+        return "The windows are too few or too unsteady to hold time against arithmetic."
     saved = 1 - time["point_ratio"]
     difference = 100 * (spared - saved)
     if abs(difference) < 0.05:

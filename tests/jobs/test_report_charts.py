@@ -45,11 +45,21 @@ def test_what_was_not_measured_has_no_bar() -> None:
     assert "0.0 %" not in _texts(svg)
 
 
+def _whisker(svg: str) -> list[float]:
+    [line] = [line for line in ET.fromstring(svg).iter("line") if line.attrib["class"] == "whisker"]
+    return [float(line.attrib[end].rstrip("%")) for end in ("x1", "x2")]
+
+
 def test_more_than_full_depth_stays_on_the_page() -> None:
-    svg = ratios([Ratio(name="a", value=1.4, low=1.3, high=1.6)], what="x")
+    svg = ratios([Ratio(name="a", value=1.4, low=1.3, high=1.45)], what="x")
     assert _widths(svg, "accent")[0] < 84
-    [whisker] = [line for line in ET.fromstring(svg).iter("line") if line.attrib["class"] == "whisker"]
-    assert float(whisker.attrib["x2"].rstrip("%")) == pytest.approx(84)
+    assert _whisker(svg) == [pytest.approx(84 * 1.3 / 1.45, abs=0.01), pytest.approx(84)]
+
+
+def test_a_range_that_says_nothing_does_not_squeeze_the_bars() -> None:
+    svg = ratios([Ratio(name="a", value=0.9, low=-7.0, high=9.0)], what="x")
+    assert _whisker(svg) == [0, pytest.approx(84)]
+    assert _widths(svg, "accent")[0] == pytest.approx(84 * 0.9 / 1.5, abs=0.01)
 
 
 def test_names_cannot_become_markup() -> None:

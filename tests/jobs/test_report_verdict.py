@@ -38,13 +38,13 @@ def estimate(**changes: Any) -> ShadowEstimate:
     return ShadowEstimate(**(facts | changes))
 
 
-def windows(exits_s: float = 6.0) -> TimingWindows:
-    """One window."""
+def windows(exits_s: float = 6.0, *, saved: Interval | None = None) -> TimingWindows:
+    """One window, and the interval that several would have."""
     window = Window(
         attempt="a1", actor="x", number=0, first="exits", rows=64, rows_distinct=64, rows_in_flight=16,
         exits_s=exits_s, full_s=10.0, drain_s=1.0, warm_s=1.0, device="cpu",
     )  # fmt: skip
-    return TimingWindows(source="run", windows=(window,), time_ratio=None, saved_share=None)
+    return TimingWindows(source="run", windows=(window,), time_ratio=None, saved_share=saved)
 
 
 @pytest.fixture
@@ -57,11 +57,14 @@ def _text(found: Savings, **settings: Any) -> str:
     return " ".join([said.headline, *said.sentences])
 
 
-def test_the_headline_is_net_of_overheads(found: Savings) -> None:
+def test_the_headline_has_all_overheads_and_the_audit_beside_them(found: Savings) -> None:
     # 9 rows of 600 of 1,000; each with 10 of checks and 7 of padding, and 3 of the row that failed.
     assert verdict(found, finished=True, caveat=None).headline.startswith("Stopping early spared 38.3 %")
-    costly = replace(found, total=replace(found.total, flops_shadow=9 * 1000))
-    assert "cost more than it spared: 61.7 % more" in _text(costly)
+    audited = replace(found, total=replace(found.total, flops_shadow=9 * 500))
+    assert "spared 38.3 % of the model's arithmetic; the audit of it cost 50.0 %" in _text(audited)
+    assert "every other overhead, this run did 11.7 % more arithmetic than full depth" in _text(audited)
+    costly = replace(found, total=replace(found.total, flops_checks=9 * 1000))
+    assert "cost more than it spared: 60.7 % more" in _text(costly)
     assert "spared nothing" in _text(replace(found, total=replace(found.total, flops_executed=9000 - 9 * 17 - 3)))
 
 
@@ -98,8 +101,18 @@ def test_a_margin_is_kept_missed_or_absent(found: Savings) -> None:
         assert said in _text(replace(found, counterfactual=estimate(**changes)))
 
 
-def test_more_time_is_said_to_be_more(found: Savings) -> None:
-    assert "took 10.0 % more time" in _text(replace(found, time=windows(11.0)))
+def test_time_is_claimed_only_where_the_interval_leaves_no_doubt(found: Savings) -> None:
+    for seconds, saved, said in (
+        (11.0, _interval(-0.1), "took 10.0 % more time"),
+        (6.0, _interval(0.4), "took 40.0 % less time"),
+        (6.0, Interval(estimate=0.4, low=-8, high=8.8), "leave open whether any was saved"),
+        (6.0, None, "leave open whether any was saved"),
+    ):
+        measured = replace(found, time=windows(seconds, saved=saved))
+        assert said in _text(measured)
+        card = verdict(measured, finished=True, caveat=None).cards[2]
+        assert card.clear == ("leave open" not in said)
+        assert "880" not in card.range
 
 
 def test_unfinished_jobs_and_models_that_mean_nothing_are_said_first_and_last(found: Savings) -> None:

@@ -24,7 +24,10 @@ def test_durations() -> None:
 
 
 def _document(spared: float | None, ratio: float | None) -> dict[str, object]:
-    time = {"measured": False, "reason": "no windows"} if ratio is None else {"measured": True, "point_ratio": ratio}
+    time: dict[str, object] = {"measured": False, "reason": "no windows"}
+    if ratio is not None:
+        saved = {"low": 0.95 - ratio, "high": 1.05 - ratio}
+        time = {"measured": True, "point_ratio": ratio, "saved_share": saved}
     return {"savings": {"a_same_length_flops": {"share_saved_by_early_exit": spared}, "c_time": time}}
 
 
@@ -33,4 +36,5 @@ def test_the_gap_goes_either_way() -> None:
     assert gap(_document(0.3, 0.6)).startswith("Arithmetic is spared less than time, by 10.0 points")
     assert gap(_document(0.3, 0.7)) == "As much time was spared as arithmetic."
     assert gap(_document(0.3, None)) == "Arithmetic is not time: no windows."
+    assert gap(_document(0.3, 0.98)).startswith("The windows are too few or too unsteady")
     assert "nothing to compare" in gap(_document(None, None))
