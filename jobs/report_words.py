@@ -79,7 +79,8 @@ def gap(document: Mapping[str, Any]) -> str:
     if not time["measured"]:
         return "Arithmetic is not time: " + time["reason"] + "."
     interval = time["saved_share"]
-    if interval is None or interval["low"] <= 0 <= interval["high"]:
+    bounds = (interval["low"], interval["high"]) if interval else (None, None)
+    if bounds[0] is None or bounds[1] is None or bounds[0] <= 0 <= bounds[1]:
         return "The windows are too few or too unsteady to hold time against arithmetic."
     saved = 1 - time["point_ratio"]
     difference = 100 * (spared - saved)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +27,11 @@ _FACTORS = FootprintFactors(
     power_w=Factor(value=100, source="a meter", date=_DAY), pue=Ratio(value=1, source="a desk", date=_DAY)
 )
 
+_WINDOW = Window(
+    attempt="a1", actor="x", number=0, first="exits", rows=64, rows_distinct=64, rows_in_flight=16,
+    exits_s=7.0, full_s=10.0, drain_s=1.0, warm_s=1.0, device="cpu",
+)  # fmt: skip
+
 
 def _interval(estimate: float) -> Interval:
     return Interval(estimate=estimate, low=estimate - 0.01, high=estimate + 0.01)
@@ -37,10 +43,6 @@ def document(finished: Any) -> dict[str, Any]:
     run = {"attempts": [{"attempt": "a1", "wall_s": 36.0, "rows": 10, "cores": 2, "memory_gib": 8, "exit_code": 0}]}
     finished.ledger.storage.write("run.json", json.dumps(run).encode())
     stratum = ShadowStratum(name="medium", rate=1.0, rows=9, selected=9, shadowed=8, disagreed=1)
-    window = Window(
-        attempt="a1", actor="x", number=0, first="exits", rows=64, rows_distinct=64, rows_in_flight=16,
-        exits_s=7.0, full_s=10.0, drain_s=1.0, warm_s=1.0, device="cpu",
-    )  # fmt: skip
     found = replace(
         savings(finished.ledger),
         counterfactual=ShadowEstimate(
@@ -49,7 +51,7 @@ def document(finished: Any) -> dict[str, Any]:
             flops_full=Interval(estimate=1000, low=900, high=1100), saved_share=_interval(0.41),
             length_ratio=_interval(1.02), margin=0.01, margin_met=False,
         ),
-        time=TimingWindows(source="run", windows=(window,), time_ratio=_interval(0.7), saved_share=_interval(0.3)),
+        time=TimingWindows(source="run", windows=(_WINDOW,), time_ratio=_interval(0.7), saved_share=_interval(0.3)),
     )  # fmt: skip
     return report_document(finished.ledger, found, verify(finished.ledger), [], _FACTORS, made=_NOW)
 
@@ -61,6 +63,17 @@ def test_every_number_has_its_range_and_stays_apart(document: dict[str, Any]) ->
     assert "Not shown to be kept" in page
     assert "1 chosen rows have no result at full depth" in page
     assert "Time is spared less than arithmetic, by 10.0 points" in page
+
+
+def test_a_range_without_a_bound_is_null_and_no_error(finished: Any) -> None:
+    endless = Interval(estimate=0.3, low=-math.inf, high=1.0)
+    window = TimingWindows(source="run", windows=(_WINDOW,), time_ratio=endless, saved_share=endless)
+    found = replace(savings(finished.ledger), time=window)
+    document = report_document(finished.ledger, found, verify(finished.ledger), [], _FACTORS, made=_NOW)
+    assert document["savings"]["c_time"]["saved_share"]["low"] is None
+    json.dumps(document, allow_nan=False)
+    assert "too unsteady" in report_page(document, {})
+    assert "too unsteady" in report_markdown(document)
 
 
 def test_markdown_has_the_same_figures(document: dict[str, Any]) -> None:
