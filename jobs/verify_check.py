@@ -118,8 +118,9 @@ def guarded(tally: Tally, work: Callable[[Tally], None]) -> Check:
     """Return the outcome of `work`; where the folder keeps it from its end, that is a finding and no crash."""
     try:
         work(tally)
-    except FileAbsent as error:
-        tally.missing(tally.name, "a file that can be read", error)
     except (PipelineError, ConfigError, OSError) as error:
-        tally.mismatch(tally.name, "an output folder as jobs leave it", error)
+        if isinstance(error, FileAbsent) or isinstance(error.__cause__, FileAbsent):
+            tally.missing(tally.name, "a file that can be read", error)
+        else:
+            tally.mismatch(tally.name, "an output folder as jobs leave it", error)
     return tally.check()

@@ -47,7 +47,8 @@ def rerun(folder: Folder, tally: Tally, model: JobModel, wanted: Rerun) -> None:
         try:
             table = decode(_raw(folder, row, wanted.inputs))
         except (PlanError, OSError) as error:
-            tally.not_checked(f"{where}: its input is not at hand ({error}); --inputs FOLDER says where inputs are now")
+            # It was asked for, so that it cannot be done is no pass.
+            tally.missing(where, "its input; --inputs FOLDER says where inputs are now", error)
             return
         except LookupError as error:
             tally.mismatch(where, "its row in the input", error)

@@ -20,7 +20,7 @@ from pipeline.receipts import Part, Receipt, live
 from pipeline.records import RESULTS_VERSION, REUSED, ROW_SCHEMA, ROW_SCHEMA_VERSION, ErrorCode, RowStatus
 from pipeline.storage import FileAbsent
 
-_UNREAD = ("meta_json", "timings", "actor", "width", "height", "shard_uri", "key")
+_UNREAD = ("meta_json", "timings", "width", "height", "shard_uri", "key")
 """Columns that no check is about."""
 _COLUMNS = [name for name in ROW_SCHEMA.names if name not in _UNREAD]
 

@@ -124,7 +124,7 @@ def windows(found: TimingWindows | NotMeasured, tally: Tally) -> None:
     if found.source != "run":
         tally.not_checked("the windows are of 'mue audit run', not of the run itself")
     elif found.saved_share is None:
-        tally.not_checked("a single window has no interval")
+        tally.not_checked("a single window has no interval, and a process that ends early leaves some out")
     tally.look(len(found.windows))
     for window in found.windows:
         if window.rows < 4 * window.rows_in_flight:
