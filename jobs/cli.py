@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from jobs import cli_config, cli_model
+from jobs import cli_audit, cli_config, cli_model
 from jobs.cli_corpus import corpus
 from jobs.cli_eval import eval_
 from jobs.cli_group import MueGroup
@@ -44,6 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog=_EPILOG,
 )
+app.add_typer(cli_audit.app, name="audit")
 app.add_typer(cli_config.app, name="config")
 app.add_typer(cli_model.app, name="model")
 

@@ -31,6 +31,11 @@ def new_attempt() -> str:
     return f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that results may depend on."""
+    return {name: importlib.metadata.version(name) for name in _PACKAGES}
+
+
 class RunRecord:
     """One attempt, written when it begins and again when it ends; earlier attempts are kept."""
 
@@ -49,7 +54,7 @@ class RunRecord:
             "began": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "python": platform.python_version(),
             "platform": platform.platform(),
-            "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+            "packages": package_versions(),
             "cores": machine.cores,
             "memory_gib": round(machine.memory_gib, 1),
             # A model's folder by its full name: a retry may be typed in another directory.

@@ -12,6 +12,7 @@ from jobs.segment_audit import actor_audit
 from jobs.stopping import JobStop
 from mue_model.config import ExitConfig, GenerationConfig
 from mue_model.model_folder import ModelFacts
+from pipeline.actor_audit import ActorAudit
 from pipeline.build import Segment, run_segment
 from pipeline.guard import Guard
 from pipeline.intents import Suspects
@@ -37,10 +38,23 @@ class SegmentRun:
         *,
         cores: int,
         work: Work = run_segment,
+        audit: ActorAudit | None = None,
     ) -> None:
-        """`work` is done on each segment: as a rule its rows are committed."""
+        """Run nothing yet.
+
+        Args:
+            job: The job.
+            plan: In force.
+            ledger: Of its output.
+            attempt: Whose reads they are.
+            stop: What ends it.
+            cores: Of this machine.
+            work: Done on each segment: as a rule its rows are committed.
+            audit: What processes are told instead of what the plan says.
+        """
         self._job = _with_threads(job, cores)
         self._plan, self._ledger, self._attempt, self._stop, self._work = plan, ledger, attempt, stop, work
+        self._audit = audit
         self._numbers = count()
 
     def __call__(self, reads: list[ShardRead], watched: bool, suspects: Suspects) -> None:
@@ -58,7 +72,7 @@ class SegmentRun:
             reads=reads,
             fingerprint=self._plan.fingerprint,
             guard=self._guard(watched, suspects),
-            audit=actor_audit(self._plan, self._ledger.progress(), reads, self._job.spec.actors),
+            audit=self._audit or actor_audit(self._plan, self._ledger.progress(), reads, self._job.spec.actors),
         )
         try:
             with self._stop.draining():

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from jobs.audit_record import audit_records, audited_rows
+from jobs.audit_record import AuditRecord, audit_records, audited_rows
 from jobs.interval import Interval, NotMeasured
 from jobs.shadow_sample import SelectedRow, ShadowSample, ShadowStratum, shadow_sample
 from jobs.weighted import Sample, ratio_interval, share_bound, share_interval
@@ -101,8 +101,12 @@ def shadow_estimate(ledger: Ledger) -> ShadowEstimate | NotMeasured:
         return NotMeasured(
             reason="no shadow rows: the plan selects none (audit.rate 0); 'mue audit run' looks at finished jobs"
         )
-    record = records[-1]
-    rule = replace(shadow_selection(plan), seed=record.seed, rates=record.rates)
+    return audit_estimate(ledger, records[-1])
+
+
+def audit_estimate(ledger: Ledger, record: AuditRecord) -> ShadowEstimate | NotMeasured:
+    """Return what the rows of one `mue audit run` tell."""
+    rule = replace(shadow_selection(ledger.plan()), seed=record.seed, rates=record.rates)
     sample = shadow_sample(ledger, rule, audited_rows(ledger, record))
     return estimated(sample, source="audit", attempt=record.attempt, margin=record.margin)
 
@@ -122,7 +126,7 @@ def estimated(
     weighted, everyone = _weighted(shadowed, by), _weighted(sample.rows, by)
     longer = np.array([row.shadow["flops"] - row.flops_full_same_length for row in shadowed if row.shadow], float)
     rows, same_length = sample.covered("rows"), sample.covered("full_same_length")
-    mean = ratio_interval(weighted, longer, np.ones(len(shadowed)))
+    mean = _mean_difference(weighted, longer, largest=same_length / rows)
     full = Interval(**{name: same_length + rows * getattr(mean, name) for name in ("estimate", "low", "high")})
     executed = sample.covered("executed")
     lengths = [np.array(each, float) for each in zip(*map(_lengths, shadowed), strict=True)]
@@ -143,6 +147,15 @@ def estimated(
         margin=margin,
         margin_met=None if margin is None else share_bound(everyone, disagrees_or_lost) < margin,
     )
+
+
+def _mean_difference(sample: Sample, values: np.ndarray, *, largest: float) -> Interval:
+    """Return the mean of `values` over rows. Where all are 0, unseen ones may not be: by `largest` each at most."""
+    found = ratio_interval(sample, values, np.ones(sample.size))
+    if values.any():
+        return found
+    reach = largest * share_interval(sample, np.zeros(sample.size, bool)).high
+    return replace(found, low=-reach, high=reach)
 
 
 def _agreed(rows: Sequence[SelectedRow]) -> np.ndarray:

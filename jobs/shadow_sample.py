@@ -20,7 +20,7 @@ from pipeline.shadow_selection import ShadowSelection
 from pipeline.shadow_strata import STRATA, Stratum
 
 _COLUMNS = [
-    *("uid", "shard_id", "row_in_shard", "status", "text", "label", "n_tokens", "shadow"),
+    *("uid", "shard_id", "row_in_shard", "image_sha256", "status", "text", "label", "n_tokens", "shadow"),
     *("image_layers_run", "text_layers_run", "decoder_layers_run", "flops_executed", "flops_full_same_length"),
 ]
 
@@ -53,6 +53,9 @@ class SelectedRow:
     """shard_id and row_in_shard."""
     stratum: Stratum
     rate: float
+    answer: str | None
+    """As committed: the label where candidates were scored, else the text."""
+    image_sha256: str | None
     n_tokens: int
     flops_full_same_length: int
     shadow: Mapping[str, Any] | None
@@ -132,6 +135,8 @@ class ShadowSample:
                 image=(row["shard_id"], row["row_in_shard"]),
                 stratum=stratum,
                 rate=self.selection.rates[stratum],
+                answer=answer_of(row),
+                image_sha256=row["image_sha256"],
                 n_tokens=row["n_tokens"],
                 flops_full_same_length=row["flops_full_same_length"],
                 shadow=shadow,

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from jobs.audit_record import audit_records
+from jobs.audit_record import AuditRecord, audit_records
 from jobs.interval import Interval, NotMeasured
 from jobs.metrics_lines import ProcessLines, process_lines
 from jobs.weighted import MIN_CLUSTERS, Sample, ratio_interval
@@ -82,12 +82,19 @@ def timing_windows(ledger: Ledger) -> TimingWindows | NotMeasured:
         return estimated(in_run, source="run")
     for record in reversed(audit_records(ledger)):
         if record.windows:
-            return estimated(tuple(Window(**window) for window in record.windows), source="audit")
+            return audit_windows(record)
     planned = ledger.plan().audit_windows
     reason = f"none of the {planned} planned ones of each process was run to its end: too few rows, or processes died"
     if not planned:
         reason = "the plan has none (audit.windows 0)"
     return NotMeasured(reason=f"no timing windows: {reason}; 'mue audit run --windows N' measures afterwards")
+
+
+def audit_windows(record: AuditRecord) -> TimingWindows | NotMeasured:
+    """Return the windows of one `mue audit run`."""
+    if not record.windows:
+        return NotMeasured(reason="the audit ran no timing window; 'mue audit run --windows N' does")
+    return estimated(tuple(Window(**window) for window in record.windows), source="audit")
 
 
 def windows_of(processes: Iterable[ProcessLines]) -> tuple[Window, ...]:

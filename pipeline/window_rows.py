@@ -39,28 +39,19 @@ class WindowCollector:
         self._lock = threading.Lock()
         self._seen, self._number = 0, 0
         self._rows: list[RowInput] = []
-        self._running = False
 
     def take(self, rows: Sequence[RowInput]) -> WindowRows | None:
-        """Return the rows of a window that is due now; nothing more is collected until `done`."""
+        """Return the rows of a window that is due now, if one is."""
         with self._lock:
             self._seen += len(rows)
-            if self._number >= self._windows or self._running or self._seen <= self._begins_at():
+            if self._number >= self._windows or self._seen <= self._begins_at():
                 return None
             self._rows += rows
-            enough = self._wanted if self._part is None else min(self._wanted, self._part)
-            if len(self._rows) < enough:
+            if len(self._rows) < (self._wanted if self._part is None else min(self._wanted, self._part)):
                 return None
-            self._running = True
-            found = tuple(self._rows[: self._wanted])
-            self._rows = []
-            return WindowRows(self._number, _repeated(found, self._wanted), len(found))
-
-    def done(self) -> None:
-        """Go on collecting, for the next window."""
-        with self._lock:
-            self._number += 1
-            self._running = False
+            number, self._number = self._number, self._number + 1
+            found, self._rows = tuple(self._rows[: self._wanted]), []
+            return WindowRows(number, _repeated(found, self._wanted), len(found))
 
     def _begins_at(self) -> int:
         return self._number * self._part if self._part else self._wanted * (2**self._number - 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -40,25 +41,22 @@ class Windowed:
         self._arms: dict[Arm, Run] | None = None
         self._collector: WindowCollector | None = None
         self._in_flight = 0
+        self._first = threading.Lock()
 
     def after(self, rows: Sequence[RowInput]) -> None:
         """Take the answered rows of a call; runs a window if one is due with them."""
         if not rows or not self._audit.windows:
             return
-        if self._collector is None:
-            # Only now is it known what a row needs.
-            self._in_flight = self._rows_wanted(bool(rows[0].candidates))
-            self._collector = WindowCollector(
-                self._audit.windows, wanted=IN_FLIGHT_TIMES * self._in_flight, expected=self._audit.rows_expected
-            )
+        with self._first:
+            if self._collector is None:
+                # Only now is it known what a row needs.
+                self._in_flight = self._rows_wanted(bool(rows[0].candidates))
+                self._collector = WindowCollector(
+                    self._audit.windows, wanted=IN_FLIGHT_TIMES * self._in_flight, expected=self._audit.rows_expected
+                )
         due = self._collector.take(rows)
-        if due is None:
-            return
-        try:
-            if not self._stopped():
-                self._run(due)
-        finally:
-            self._collector.done()
+        if due is not None and not self._stopped():
+            self._run(due)
 
     def _run(self, due: WindowRows) -> None:
         began = time.perf_counter()
