@@ -375,6 +375,17 @@ def test_hypotheses_pass_too(run_here: Any, tmp_path: Path, labelled: Path) -> N
     assert f"{where}: label" in mismatches(copy.verify())["texts"]
 
 
+def test_an_output_in_an_object_store(honest: Path, bucket: str) -> None:
+    pytest.importorskip("s3fs").S3FileSystem(skip_instance_cache=True).put(
+        f"{honest}/", f"{bucket}/out/", recursive=True
+    )
+    found = verify(Ledger(Storage.open(f"{bucket}/out")))
+    assert {check.name: check.verdict for check in found.checks if check.verdict != "pass"} == {
+        "windows": "not_checked"
+    }
+    assert found.evidence.level == 3
+
+
 def test_the_command_ends_with_the_verdict(mue: Any, honest: Path, forged: Copy) -> None:
     done = mue("verify", honest)
     assert done.exit_code == 0
