@@ -124,8 +124,8 @@ def _rows(folder: Folder, settings: VerifySettings, on_rows: Callable[[int, int]
         costs = RowCosts(job_model(folder, settings.model))
     except (NoModel, ConfigError) as error:
         problem = error
-    shadow = ShadowChecks(folder, costs)
-    rows = RowChecks(folder, costs, shadow)
+    shadows, unread = _shadows(folder, costs)
+    rows = RowChecks(folder, costs, shadows)
 
     def looked_at(count: int) -> None:
         nonlocal done
@@ -139,10 +139,29 @@ def _rows(folder: Folder, settings: VerifySettings, on_rows: Callable[[int, int]
             lacks = tally.missing if isinstance(problem, NoModel) else tally.mismatch
             lacks("plan.json: model", "the model that the job was planned with", problem)
             tallies.append(tally)
-    found = [tally.check() for tally in tallies]
-    if shadow.planned or shadow.found:
-        found.append(guarded(shadow.rows, lambda tally: shadow.finish()))
+    found = [tally.check() for tally in tallies] + unread
+    for shadow in shadows:
+        if shadow.planned or shadow.found:
+            found.append(guarded(shadow.rows, partial(_finish, shadow)))
     return found
+
+
+def _finish(shadow: ShadowChecks, tally: Tally) -> None:
+    shadow.finish()
+
+
+def _shadows(folder: Folder, costs: RowCosts | None) -> tuple[list[ShadowChecks], list[Check]]:
+    """The checks of shadow rows, and what kept some of them from being made."""
+    found: list[ShadowChecks] = []
+
+    def look(folder: Folder, tally: Tally) -> None:
+        for source in (verify_shadow.of_run(folder), verify_shadow.of_audit(folder)):
+            if source is not None:
+                found.append(ShadowChecks(source, costs))
+        tally.look()
+
+    check = guarded(Tally("audit_records", "what audits left can be read"), partial(look, folder))
+    return found, [] if check.verdict == "pass" else [check]
 
 
 def _audit(folder: Folder) -> list[Check]:

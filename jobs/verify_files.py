@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from jobs.verify_check import Tally
 from jobs.verify_folder import Folder
 from pipeline.canonical_json import digest_of
@@ -30,8 +28,8 @@ def documents(folder: Folder, tally: Tally) -> None:
         tally.missing(f"{folder.url}/{MANIFEST}", "rows", "none: nothing was computed, so nothing can be verified")
 
 
-def digests(folder: Folder, tally: Tally, on_file: Callable[[], None] = lambda: None) -> None:
-    """Every file that the manifest names is there with its size and SHA-256. One file is in memory at a time."""
+def digests(folder: Folder, tally: Tally) -> None:
+    """Every file that the manifest names is there with its size and SHA-256."""
     assert folder.manifest is not None
     named = {path: (entry.bytes, entry.sha256) for path, entry in folder.manifest.files.items()}
     named |= {part.path: (part.bytes, part.sha256) for part in folder.manifest.parts}
@@ -49,7 +47,6 @@ def digests(folder: Folder, tally: Tally, on_file: Callable[[], None] = lambda: 
                 tally.missing(path, f"{size:,} bytes with SHA-256 {sha256}", "no such file")
             continue
         tally.expect(path, f"SHA-256 {sha256} of {size:,} bytes", f"SHA-256 {digest_of(data)} of {len(data):,} bytes")
-        on_file()
 
 
 def no_extra_files(folder: Folder, tally: Tally) -> None:

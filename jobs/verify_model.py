@@ -43,7 +43,9 @@ def job_model(folder: Folder, given: str | None) -> JobModel:
     assert folder.plan is not None
     parts = folder.plan.fingerprint_parts
     where = f"{folder.url}/plan.json"
-    planned: dict[str, Any] = parts.get("model") or {}
+    planned: Any = parts.get("model")
+    if not isinstance(planned, dict):
+        raise ConfigError(f"{where}: fingerprint_parts.model is {planned!r}, not what a plan says of its model")
     config = parse_config(ModelConfig, planned.get("config"), where=f"{where}: model.config")
     digest = str(planned.get("digest"))
     facts = _facts(_candidates(folder, given, digest, untrained=bool(planned.get("untrained"))), digest, given)

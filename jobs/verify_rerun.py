@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.second_answer import SecondAnswer
+from jobs.second_answer import Comparison, SecondAnswer
 from jobs.verify_check import Tally
 from jobs.verify_folder import Folder
 from jobs.verify_inputs import inputs_config, located, raw_tables
@@ -20,12 +20,9 @@ from pipeline.folder_images import iter_images
 from pipeline.identity import parse_uid
 from pipeline.plan import PlanError, look_up_shard
 from pipeline.preprocess import DecodeRows
-from pipeline.records import ROW_SCHEMA, RowStatus
+from pipeline.records import ROW_SCHEMA, ErrorStage, RowStatus
 from pipeline.rewrite import skip_all_but
 from pipeline.spec import JobSpec
-
-_SPARE = 4
-"""Rows drawn for each that is wanted: some of them have no answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +36,7 @@ class Rerun:
 
 
 def rerun(folder: Folder, tally: Tally, model: JobModel, wanted: Rerun) -> None:
-    """Random rows that are run again from their inputs have the same answers and depths."""
+    """Random rows that are run again from their inputs have the same answers, depths and failures."""
     tally.note(f"rows drawn with seed {wanted.seed}")
     answers, ties = SecondAnswer(model), 0
     decode = DecodeRows.of_job(_spec(folder, model), model.facts, model.generation)
@@ -47,37 +44,45 @@ def rerun(folder: Folder, tally: Tally, model: JobModel, wanted: Rerun) -> None:
         try:
             table = decode(_raw(folder, row, wanted.inputs))
         except (PlanError, OSError) as error:
-            tally.not_checked(f"{where}: its input is not at hand ({error}); --inputs FOLDER says where inputs are now")
+            # It was asked for, so that it cannot be done is no pass.
+            tally.missing(where, "its input; --inputs FOLDER says where inputs are now", error)
             return
         except LookupError as error:
             tally.mismatch(where, "its row in the input", error)
             continue
         tally.look()
-        [asked] = [found.asked for found in query_rows(table, decode.image_size) if found.columns["uid"] == row["uid"]]
-        digest = table["image_sha256"][0].as_py()
-        if digest != row["image_sha256"]:
-            tally.mismatch(f"{where}: image_sha256", digest, row["image_sha256"])
-        elif asked is None:
-            tally.mismatch(where, "a row that can be asked about", table["error_message"][0].as_py())
-        else:
-            said = answers.against(asked, row)
-            if said.outcome == "mismatch":
-                tally.mismatch(where, said.expected, said.found)
-            elif said.outcome == "near tie":
-                ties += 1
-                tally.note(f"{where}: near tie, {said.why}")
+        said = _against(table, row, decode.image_size, answers)
+        if said.outcome == "mismatch":
+            tally.mismatch(where, said.expected, said.found)
+        elif said.outcome == "near tie":
+            ties += 1
+            tally.note(f"{where}: near tie, {said.why}")
     tally.note(f"{tally.examined} rows run again: {ties} near ties, the others exact unless named above")
 
 
+def _against(table: pa.Table, row: dict[str, Any], image_size: int, answers: SecondAnswer) -> Comparison:
+    """Compare one decoded row with what is committed of it; a row that failed before the model must fail again."""
+    if (digest := table["image_sha256"][0].as_py()) != row["image_sha256"]:
+        return Comparison(outcome="mismatch", expected=f"image {digest}", found=f"image {row['image_sha256']}")
+    asked = [found for found in query_rows(table, image_size) if found.columns["uid"] == row["uid"]]
+    if not asked:
+        return Comparison(outcome="mismatch", expected="a query of its image", found="one that the input does not hold")
+    query = asked[0]
+    if query.asked is not None and row["status"] == RowStatus.OK:
+        return answers.against(query.asked, row)
+    now = (query.columns["status"], query.columns["error_code"])
+    then = (row["status"], row["error_code"])
+    at_the_model = query.asked is not None and row["error_stage"] == ErrorStage.INFER
+    if now == then or at_the_model:
+        return Comparison(outcome="exact")
+    return Comparison(outcome="mismatch", expected=" ".join(map(str, now)), found=" ".join(map(str, then)))
+
+
 def _drawn(folder: Folder, wanted: Rerun) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Draw rows that are `ok`, each equally likely; only the parts that hold one are opened."""
+    """Draw rows, each equally likely, whatever became of them; only the parts that hold one are opened."""
     assert folder.manifest is not None
     total = sum(part.rows for part in folder.manifest.parts)
-    places = random.Random(wanted.seed).sample(range(total), min(total, _SPARE * wanted.rows))
-    found = 0
-    for place in places:
-        if found == wanted.rows:
-            return
+    for place in random.Random(wanted.seed).sample(range(total), min(total, wanted.rows)):
         for part in folder.manifest.parts:
             if place < part.rows:
                 break
@@ -86,8 +91,8 @@ def _drawn(folder: Folder, wanted: Rerun) -> Iterator[tuple[str, dict[str, Any]]
             table = folder.ledger.read_file(part.path, ROW_SCHEMA.names)
         except PipelineError:
             continue  # the checks of rows name it
-        if place < len(table) and (row := table.slice(place, 1).to_pylist()[0])["status"] == RowStatus.OK:
-            found += 1
+        if place < len(table):
+            row = table.slice(place, 1).to_pylist()[0]
             yield f"{part.path} {row['uid']}", row
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -42,7 +42,7 @@ class RowCosts:
         self._scores = model.task == "entailment"
         self._candidates = entailment_candidates(tokenizer) if self._scores else ()
 
-    def depth_problem(self, row: dict[str, Any]) -> Iterator[Problem]:
+    def depth_problem(self, row: Mapping[str, Any]) -> Iterator[Problem]:
         """Depths are possible ones, and as many as there were steps."""
         joint = self._config.streams == "joint"
         stages: list[tuple[str, Stage]] = [("image_layers_run", "joint" if joint else "image")]
@@ -66,7 +66,7 @@ class RowCosts:
         if not steps <= len(decoder) <= most:
             yield "decoder_layers_run", f"{steps} entries, one a step", f"{len(decoder)} entries"
 
-    def text_problem(self, row: dict[str, Any]) -> Iterator[Problem]:
+    def text_problem(self, row: Mapping[str, Any]) -> Iterator[Problem]:
         """The text is that of the tokens, whose number and end are as the row says."""
         tokens, reason = row["tokens"], row["finish_reason"]
         if row["n_tokens"] != len(tokens):
@@ -92,7 +92,7 @@ class RowCosts:
         if len(tokens) > self._limit:
             yield "n_tokens", f"at most {self._limit}", len(tokens)
 
-    def cost_problem(self, row: dict[str, Any]) -> Iterator[Problem]:
+    def cost_problem(self, row: Mapping[str, Any]) -> Iterator[Problem]:
         """FLOPs and checks are those of the trace."""
         try:
             trace = self.trace(row)
@@ -111,7 +111,7 @@ class RowCosts:
             if row[name] != value:
                 yield name, value, row[name]
 
-    def shadow_problem(self, row: dict[str, Any], shadow: dict[str, Any]) -> Iterator[Problem]:
+    def shadow_problem(self, row: Mapping[str, Any], shadow: Mapping[str, Any]) -> Iterator[Problem]:
         """A shadow ran every layer, and its FLOPs are those of that."""
         encoder, decoder = self._config.encoder_layers, self._config.decoder_layers
         steps = len(shadow["layers"]) - 2
@@ -126,7 +126,7 @@ class RowCosts:
         if shadow["flops"] != flops.executed:
             yield "flops", flops.executed, shadow["flops"]
 
-    def trace(self, row: dict[str, Any]) -> ExitTrace:
+    def trace(self, row: Mapping[str, Any]) -> ExitTrace:
         """Return the trace that the row must have left."""
         depths = row["image_layers_run"], row["text_layers_run"], row["decoder_layers_run"]
         return self._trace(self.tracer, row["prompt"], *depths)
@@ -137,7 +137,7 @@ class RowCosts:
             return tracer.scored(prompt_ids, self._candidates, image, text, decoder[0])
         return tracer.generated(len(prompt_ids), image, text, decoder)
 
-    def _choice_problem(self, row: dict[str, Any]) -> Iterator[Problem]:
+    def _choice_problem(self, row: Mapping[str, Any]) -> Iterator[Problem]:
         """The answer is the candidate with the highest score, the first of equals."""
         scored = row["candidates"] or []
         if len(scored) != len(self._candidates):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -14,13 +14,14 @@ from jobs.verify_folder import Folder
 from jobs.verify_row_cost import RowCosts
 from jobs.verify_shadow import ShadowChecks
 from pipeline.commit_table import ranges_of
+from pipeline.errors import PipelineError
 from pipeline.identity import uid_of
 from pipeline.intervals import subtract
 from pipeline.receipts import Part, Receipt, live
 from pipeline.records import RESULTS_VERSION, REUSED, ROW_SCHEMA, ROW_SCHEMA_VERSION, ErrorCode, RowStatus
 from pipeline.storage import FileAbsent
 
-_UNREAD = ("meta_json", "timings", "actor", "width", "height", "shard_uri", "key")
+_UNREAD = ("meta_json", "timings", "width", "height", "shard_uri", "key")
 """Columns that no check is about."""
 _COLUMNS = [name for name in ROW_SCHEMA.names if name not in _UNREAD]
 
@@ -28,9 +29,9 @@ _COLUMNS = [name for name in ROW_SCHEMA.names if name not in _UNREAD]
 class RowChecks:
     """The checks of single rows; each sees every row of every live part once."""
 
-    def __init__(self, folder: Folder, costs: RowCosts | None, shadow: ShadowChecks) -> None:
+    def __init__(self, folder: Folder, costs: RowCosts | None, shadows: Sequence[ShadowChecks]) -> None:
         """Make the checks; without `costs` those that need the model are left out."""
-        self._folder, self._costs, self._shadow = folder, costs, shadow
+        self._folder, self._costs, self._shadows = folder, costs, shadows
         self._attempts = {attempt.get("attempt") for attempt in folder.attempts}
         self._receipts: dict[str, Receipt] = {
             receipt.part.path: receipt for receipt in live(folder.receipts or ()) if receipt.part is not None
@@ -66,12 +67,17 @@ class RowChecks:
         except FileAbsent:
             self.parts.missing(part.path, f"a part of {part.rows:,} rows", "no such file")
             return
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, PipelineError, OSError) as error:
             self.parts.mismatch(part.path, "a Parquet file", " ".join(str(error).split())[:200])
             return
         self._rows_of_receipt(part, table)
         for row in table.to_pylist():
-            self._row(f"{part.path} {row['uid']}", row)
+            where = f"{part.path} {row['uid']}"
+            try:
+                self._row(where, row)
+            except (TypeError, ValueError, AttributeError, LookupError) as error:
+                # Nulls and lengths that no job writes.
+                self.status.mismatch(where, "a row as jobs write it", repr(error))
 
     def _is_of_plan(self, path: str, schema: pa.Schema) -> bool:
         plan = self._folder.plan
@@ -139,7 +145,8 @@ class RowChecks:
                 self.status.mismatch(f"{where}: {name}", "a value in a row that is ok", "nothing")
                 return
         self._shared(where, row)
-        self._shadow.row(where, row)
+        for shadow in self._shadows:
+            shadow.row(where, row)
         if self._costs is not None:
             for tally, find in (
                 (self.depths, self._costs.depth_problem),

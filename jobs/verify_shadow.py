@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+from jobs.audit_record import audit_records, audited_rows
 from jobs.interval import NotMeasured
 from jobs.metrics_lines import process_lines
 from jobs.shadow_estimate import ShadowEstimate
@@ -13,46 +16,85 @@ from jobs.verify_check import Tally
 from jobs.verify_folder import Folder
 from jobs.verify_row_cost import RowCosts
 from pipeline.actor_audit import shadow_selection
+from pipeline.shadow_selection import ShadowSelection
 
 LENGTH_TOLERANCE = 0.1
 """Of the mean length at full depth."""
 _NAMED = 5
 
 
-class ShadowChecks:
-    """Sees every `ok` row once, and then what the run recorded of its processes."""
+@dataclass(frozen=True, kw_only=True)
+class ShadowSource:
+    """Where results at full depth are, and by which rule their rows were selected."""
 
-    def __init__(self, folder: Folder, costs: RowCosts | None) -> None:
-        """Take the rule of the plan; raise `ValueError` where it holds none."""
-        assert folder.plan is not None
-        self._folder, self._costs = folder, costs
-        self._selection = shadow_selection(folder.plan)
-        self.rows = Tally(
-            "shadow", "the rows run again at full depth are those that the plan selects; agreement is true"
-        )
+    name: str
+    claim: str
+    selection: ShadowSelection
+    results: Mapping[str, Mapping[str, Any]] | None
+    """By uid, those of `mue audit run`; None: they are in the rows themselves."""
+    lost: Callable[[], Mapping[Hashable, int]]
+    """How many selected rows are on record to have no result, by process, or for all together."""
+
+
+def of_run(folder: Folder) -> ShadowSource:
+    """Return what the plan has done beside the rows; raise `ValueError` where it does not say what its model is."""
+    assert folder.plan is not None
+
+    def lost() -> Mapping[Hashable, int]:
+        recorded: Counter[Hashable] = Counter()
+        for lines in process_lines(folder.ledger.storage, purpose="run"):
+            recorded[lines.attempt, lines.actor] += int(lines.totals.get("shadow_lost", 0))
+        return recorded
+
+    claim = "the rows run again at full depth are those that the plan selects, and agreement is what it says"
+    return ShadowSource(name="shadow", claim=claim, selection=shadow_selection(folder.plan), results=None, lost=lost)
+
+
+def of_audit(folder: Folder) -> ShadowSource | None:
+    """Return the latest `mue audit run` that ran rows again, or None; raise `LedgerError` where it cannot be read."""
+    assert folder.plan is not None
+    records = [record for record in audit_records(folder.ledger) if record.shadows is not None]
+    if not records:
+        return None
+    record = records[-1]
+    return ShadowSource(
+        name="shadow_of_audit",
+        claim="the rows that 'mue audit run' ran again are those that its rule selects, and agreement is what it says",
+        selection=replace(shadow_selection(folder.plan), seed=record.seed, rates=record.rates),
+        results=audited_rows(folder.ledger, record),
+        lost=lambda: {None: record.rows_selected - record.rows_shadowed},
+    )
+
+
+class ShadowChecks:
+    """Sees every `ok` row once, and then what is on record of those without a result."""
+
+    def __init__(self, source: ShadowSource, costs: RowCosts | None) -> None:
+        self._source, self._costs = source, costs
+        self.rows = Tally(source.name, source.claim)
         self.found = 0
         """Rows with a shadow."""
-        self._lost: dict[tuple[str, str | None], list[str]] = {}
+        self._lost: dict[Hashable, list[str]] = {}
 
     @property
     def planned(self) -> bool:
-        """Whether the plan has rows shadowed."""
-        return self._selection.any
+        """Whether any row was to be run again."""
+        return self._source.selection.any
 
-    def row(self, where: str, row: dict[str, Any]) -> None:
+    def row(self, where: str, row: Mapping[str, Any]) -> None:
         """Look at one row that is `ok`."""
         self.rows.look()
-        shadow = row["shadow"]
+        shadow = self._shadow(where, row)
+        selection = self._source.selection
         try:
-            stratum = self._selection.stratum(
-                row["image_layers_run"], row["text_layers_run"], row["decoder_layers_run"]
-            )
+            stratum = selection.stratum(row["image_layers_run"], row["text_layers_run"], row["decoder_layers_run"])
         except TypeError:
             self.rows.mismatch(f"{where}: layers run", "numbers", "nothing")
             return
-        selected = self._selection.selects(row["uid"], stratum)
+        selected = selection.selects(row["uid"], stratum)
         if selected and shadow is None:
-            self._lost.setdefault((row["attempt_id"], row["actor"]), []).append(where)
+            of_rows = self._source.results is None
+            self._lost.setdefault((row["attempt_id"], row["actor"]) if of_rows else None, []).append(where)
         elif shadow is not None and not selected:
             self.rows.mismatch(f"{where}: shadow", f"none: seed, rates and uid do not select it ({stratum})", "one")
         if shadow is not None:
@@ -60,22 +102,33 @@ class ShadowChecks:
             self._result(where, row, shadow)
 
     def finish(self) -> None:
-        """Hold the rows that lack a result against what the processes recorded to have lost."""
-        recorded: Counter[tuple[str, str | None]] = Counter()
-        for lines in process_lines(self._folder.ledger.storage, purpose="run") if self._lost else ():
-            recorded[lines.attempt, lines.actor] += int(lines.totals.get("shadow_lost", 0))
+        """Hold the rows that lack a result against what is on record to be lost."""
+        recorded = self._source.lost() if self._lost else {}
         for process, lost in self._lost.items():
-            if len(lost) > recorded[process]:
-                for where in lost[:_NAMED]:
-                    expected = f"a result at full depth: seed {self._selection.seed}, rates and uid select the row"
-                    self.rows.mismatch(f"{where}: shadow", expected, "none")
-                self.rows.note(
-                    f"{len(lost):,} selected rows lack a result; their process recorded {recorded[process]:,}"
-                )
-            else:
-                self.rows.note(f"{len(lost):,} selected rows have no result, as their process recorded when it ran")
+            if len(lost) <= (known := recorded.get(process, 0)):
+                self.rows.note(f"{len(lost):,} selected rows have no result, as was recorded when they ran")
+                continue
+            for where in lost[:_NAMED]:
+                expected = f"a result at full depth: seed {self._source.selection.seed}, rates and uid select the row"
+                self.rows.mismatch(f"{where}: shadow", expected, "none")
+            self.rows.note(f"{len(lost):,} selected rows lack a result, {known:,} are on record to have none")
 
-    def _result(self, where: str, row: dict[str, Any], shadow: dict[str, Any]) -> None:
+    def _shadow(self, where: str, row: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        if self._source.results is None:
+            own: Mapping[str, Any] | None = row["shadow"]
+            return own
+        audited = self._source.results.get(row["uid"])
+        if audited is None:
+            return None
+        answer = row["text"] if row["label"] is None else row["label"]
+        if audited["answer"] != answer:
+            self.rows.mismatch(f"{where}: answer in audit/", repr(answer), repr(audited["answer"]))
+        if audited["image_sha256"] != row["image_sha256"]:
+            self.rows.mismatch(f"{where}: image in audit/", row["image_sha256"], audited["image_sha256"])
+        found: Mapping[str, Any] | None = audited["shadow"]
+        return found
+
+    def _result(self, where: str, row: Mapping[str, Any], shadow: Mapping[str, Any]) -> None:
         own = row["text"] if row["label"] is None else row["label"]
         if shadow["agrees"] != (shadow["text"] == own):
             self.rows.mismatch(f"{where}: shadow.agrees", shadow["text"] == own, shadow["agrees"])
@@ -124,7 +177,7 @@ def windows(found: TimingWindows | NotMeasured, tally: Tally) -> None:
     if found.source != "run":
         tally.not_checked("the windows are of 'mue audit run', not of the run itself")
     elif found.saved_share is None:
-        tally.not_checked("a single window has no interval")
+        tally.not_checked("a single window has no interval, and a process that ends early leaves some out")
     tally.look(len(found.windows))
     for window in found.windows:
         if window.rows < 4 * window.rows_in_flight:
