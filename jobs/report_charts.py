@@ -92,11 +92,9 @@ def heat(steps: Sequence[Mapping[int, int]], layers: int, *, what: str) -> Marku
             place = f'x="{left:.2f}%" y="{top}" width="{width * 0.96:.2f}%" height="{_BAR - 2}"'
             title = f"<title>word piece {number + 1}, {depth} layers: {count:,} of {total:,}</title>"
             drawn.append(f'<rect class="cell" {place}/>')
-            drawn.append(f'<rect class="accent" fill-opacity="{share:.3f}" {place}>{title}</rect>')
+            drawn.append(f'<rect class="accent heat" fill-opacity="{share:.3f}" {place}>{title}</rect>')
             if layers <= 12 and share >= 0.005:
-                drawn.append(
-                    _text(left + width * 0.48, top + 14, f"{100 * share:.0f}", "on" if share > 0.55 else "value")
-                )
+                drawn.append(_text(left + width * 0.48, top + 14, f"{100 * share:.0f}", "value"))
     means = [sum(depth * count for depth, count in by.items()) / max(1, sum(by.values())) for by in steps]
     said = ", ".join(f"step {number + 1}: {mean:.2f}" for number, mean in enumerate(means))
     return _svg(drawn, _LINE + len(steps) * _BAR, f"{what}, mean layers {said}")

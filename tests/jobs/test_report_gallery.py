@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import io
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs.audit_record import AUDIT_SCHEMA, AuditRecord
 from jobs.report_gallery import gallery
+from pipeline.manifest import file_digest
 
 S = "000000-a"
 
@@ -70,3 +76,35 @@ def test_nothing_to_show(job: Any) -> None:
     assert gallery(job.ledger) == []
     job.commit("a", job.failed_row(S, 0))
     assert gallery(job.ledger) == []
+
+
+def _audit(job: Any, found: list[dict[str, Any]]) -> None:
+    """What `mue audit run` leaves."""
+    stream = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(found, schema=AUDIT_SCHEMA), stream)
+    record = AuditRecord(
+        attempt="audit-1", began="2026-11-28T00:00:00", wall_s=1.0, fingerprint="f", parts_digest="d", seed=0,
+        rates={"middle": 1.0}, rule_from="audit", margin=None, margin_from=None, rows_selected=2, rows_shadowed=2,
+        rows_reproduced=2, packages={}, cores=1, shadows=file_digest(stream.getvalue()),
+    )  # fmt: skip
+    job.ledger.storage.write(record.shadows_path, stream.getvalue())
+    job.ledger.storage.write(record.path, record.to_json())
+
+
+def test_an_audit_after_the_run_tells_what_full_depth_says(job: Any) -> None:
+    job.commit("a", *(job.row(S, n, text="two cats") for n in range(4)))
+    common = {"image_sha256": None, "stratum": "middle", "reproduced": True}
+    _audit(
+        job,
+        [
+            common | {"uid": f"{S}/1/0", "answer": "two cats", "shadow": _shadow("two dogs", False)},
+            common | {"uid": f"{S}/2/0", "answer": "two cats", "shadow": _shadow("two cats", True)},
+            # Given another answer since: what the audit found is about a row that is no more.
+            common | {"uid": f"{S}/3/0", "answer": "a house", "shadow": _shadow("two dogs", False)},
+        ],
+    )
+    shown = {entry.row["row_in_shard"]: entry for entry in gallery(job.ledger, rows=12)}
+    assert [number for number, entry in shown.items() if entry.group == "disagree"] == [1]
+    assert {number: entry.full_depth for number, entry in shown.items()} == {
+        0: None, 1: "two dogs", 2: "two cats", 3: None,
+    }  # fmt: skip

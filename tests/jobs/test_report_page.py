@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import re
 from dataclasses import replace
+from importlib import resources
 from typing import Any
 
 import pytest
@@ -110,3 +112,49 @@ def test_pictures_are_embedded_with_a_name(document: dict[str, Any]) -> None:
 
 def test_markdown_of_hostile_texts_is_text() -> None:
     assert escaped("a|b\n# c `d` [e](http://f) <b>&amp;") == (r"a\|b \# c \`d\` \[e\]\(http://f\) &lt;b\>&amp;amp;")
+
+
+def _luminance(colour: tuple[float, ...]) -> float:
+    """Of WCAG 2."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _contrast(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _palettes() -> dict[str, dict[str, str]]:
+    text = (resources.files("jobs") / "report.html.j2").read_text("utf-8")
+    found = re.findall(r":root\{([^}]*)\}", text)
+    assert len(found) == 3
+    palettes = [dict(re.findall(r"--(\w+):([^;]+)", block)) for block in found]
+    return dict(zip(("light", "dark", "print"), palettes, strict=True))
+
+
+def _rgb(value: str) -> tuple[float, ...]:
+    digits = value.removeprefix("#")
+    pairs = [c * 2 for c in digits] if len(digits) == 3 else re.findall("..", digits)
+    return tuple(int(pair, 16) / 255 for pair in pairs)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark", "print"])
+def test_every_text_can_be_read_on_what_is_behind_it(theme: str) -> None:
+    palette = _palettes()[theme]
+    colours = {name: _rgb(value) for name, value in palette.items() if value.startswith("#")}
+    heat = float(palette["heat"])
+    # A cell of the heat map at its darkest.
+    colours["hot"] = tuple(
+        heat * over + (1 - heat) * under for over, under in zip(colours["accent"], colours["cell"], strict=True)
+    )
+    behind = {
+        "ink": ("bg", "surface", "tint", "cell", "hot"),
+        "soft": ("bg", "surface", "cell"),
+        "accent": ("bg", "surface"),
+        "good": ("bg", "surface"),
+        "bad": ("bg", "surface"),
+    }
+    for text, grounds in behind.items():
+        for ground in grounds:
+            assert _contrast(colours[text], colours[ground]) >= 4.5, (theme, text, ground)
