@@ -134,6 +134,15 @@ def test_rows_that_are_committed_twice_are_no_basis(job: Any) -> None:
         write_report(job.ledger, FootprintFactors())
 
 
+def test_a_report_is_tested_itself_and_not_the_one_before_it(job: Any) -> None:
+    job.commit_shard("000000-a")
+    write_report(job.ledger, FootprintFactors())
+    job.commit_shard("000001-b")
+    job.finish()
+    checks = {check["name"]: check for check in write_report(job.ledger, FootprintFactors())["verification"]["checks"]}
+    assert checks["headline"]["verdict"] == "pass", checks["headline"]
+
+
 def test_a_report_is_replaced_by_the_next(finished: Any) -> None:
     write_report(finished.ledger, FootprintFactors(), examples=0, pictures=False)
     assert "Drawn by lot" not in _page(finished).text

@@ -62,6 +62,8 @@ def test_every_number_has_its_range_and_stays_apart(document: dict[str, Any]) ->
     page = report_page(document, {}).replace("&nbsp;", " ")
     for text in ("40.0 %", "41.0 %", "30.0 %", "40.0 % to 42.0 %", "29.0 % to 31.0 %", "87.5 %", "86.50 % to 88.50 %"):
         assert text in page, text
+    # Of time 30 % was spared, so the bar is 70 % of full depth.
+    assert ">70.0 %</text>" in page
     assert "Not shown to be kept" in page
     assert "1 chosen rows have no result at full depth" in page
     assert "Time is spared less than arithmetic, by 10.0 points" in page
