@@ -47,7 +47,7 @@ demo: install  ## make input, caption it, print where rows and summary are
 
 .PHONY: test
 test: check  ## checks and all default tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
 .PHONY: check
 check: install  ## format, lint, types, import directions

@@ -14,11 +14,11 @@ part=${2:-1}
 python=${PYTHON:-python}
 mue=${MUE:-mue}
 here=$(dirname "$0")
-often=(--set training.precision=bfloat16 --set training.validation_rows=500)
 to=()
 if [ "$part" != 1 ]; then to=(--to "$folder/demo"); fi
 
 of() { echo $((($1 + part - 1) / part)); }
+often=(--set training.precision=bfloat16 --set training.validation_rows="$(of 500)")
 
 "$mue" corpus "$folder/drawn" --rows "$(of 100000)" --val 1000 --test 2000
 "$mue" train "$folder/drawn" --output "$folder/first" --recipe drawn --steps "$(of 9000)" \

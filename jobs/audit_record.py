@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -113,3 +113,11 @@ def audited_rows(ledger: Ledger, record: AuditRecord) -> dict[str, Mapping[str, 
     if file_digest(data) != record.shadows:
         raise LedgerError(f"{where} is not the file that the audit wrote; run 'mue audit run' again")
     return {row["uid"]: row for row in table.to_pylist()}
+
+
+def audit_answers(ledger: Ledger) -> Iterator[tuple[str, str | None, bool]]:
+    """Yield uid, full depth's answer and whether it agrees, of the latest audit that ran rows; nothing without one."""
+    records = [record for record in audit_records(ledger) if record.shadows is not None]
+    if records:
+        for uid, row in audited_rows(ledger, records[-1]).items():
+            yield uid, row["shadow"]["text"], row["shadow"]["agrees"]

@@ -170,7 +170,7 @@ def _run(audit: _Audit) -> None:
             audit.job,
             cores=machine.cores,
             work=partial(stream_segment, take=rows.take),
-            audit=ActorAudit(shadows=every_row, purpose="audit"),
+            audit=lambda _: ActorAudit(shadows=every_row, purpose="audit"),
         )
         rounds = Rounds(audit.ledger, rows.is_open, max_poison_rows=poison, watched=False)
         rounds.run(lambda: reads_of(audit.plan, rows.open_rows()), shadows)
@@ -183,7 +183,9 @@ def _run(audit: _Audit) -> None:
                 _on_one_actor(audit.job),
                 cores=machine.cores,
                 work=partial(stream_segment, take=_leave),
-                audit=ActorAudit(shadows=no_row, windows=audit.windows, rows_expected=expected, purpose="audit"),
+                audit=lambda _: ActorAudit(
+                    shadows=no_row, windows=audit.windows, rows_expected=expected, purpose="audit"
+                ),
             )
             timed(reads_of(audit.plan, ranges), False, Suspects())
 

@@ -19,6 +19,7 @@ from jobs.planning import PreparedJob, prepare
 from jobs.progress import ProgressView
 from jobs.regularly import regularly
 from jobs.run_record import RunRecord, new_attempt
+from jobs.segment_audit import shadows_alone
 from jobs.stopping import JobStop, StopNow, driving
 from mue_model.config import ConfigError, parse_config
 from mue_model.config_errors import unknown_key
@@ -170,6 +171,15 @@ def _run(
         watched=record.previous_was_killed,
     )
     work = partial(stream_segment, take=rewriter.take)
-    segment_run = SegmentRun(job, plan, ledger, record.attempt, stop, cores=machine.cores, work=work)
+    segment_run = SegmentRun(
+        job,
+        plan,
+        ledger,
+        record.attempt,
+        stop,
+        cores=machine.cores,
+        work=work,
+        audit=lambda _: shadows_alone(plan),
+    )
     with ray_session(num_cpus=layout.ray_num_cpus), stop.listening():
         rounds.run(lambda: reads_of(plan, rewriter.open_rows()), segment_run)

@@ -39,11 +39,11 @@ def run_job(spec: JobSpec, *, progress: ProgressView) -> JobOutcome:
     """
     job = prepare(spec)
     ledger = Ledger(Storage.open(spec.output.url))
-    if not ledger.storage.exists(MANIFEST):
+    if not patiently(lambda: ledger.storage.exists(MANIFEST)):
         _check_weights(job)
-    plan = ledger.adopt_plan(job.plan)
-    given_up = out_of_reach(ledger)
-    if not given_up and ledger.finalized(plan):
+    plan = patiently(lambda: ledger.adopt_plan(job.plan))
+    given_up = patiently(lambda: out_of_reach(ledger))
+    if not given_up and patiently(lambda: ledger.finalized(plan)):
         logger.info("every row is committed already: no shard is opened")
         show_progress(progress, plan, ledger.progress())
         return judged(spec.failures, plan, ledger, shards_opened=0)

@@ -23,6 +23,11 @@ def actor_audit(plan: Plan, progress: Progress, reads: Sequence[ShardRead], acto
     )
 
 
+def shadows_alone(plan: Plan) -> ActorAudit | None:
+    """Return the audit of processes that run a few rows again: shadowed as the plan says, and not timed."""
+    return ActorAudit(shadows=shadow_selection(plan)) if any(plan.audit_rates.values()) else None
+
+
 def _rows_left(plan: Plan, progress: Progress, reads: Sequence[ShardRead]) -> int | None:
     """Rows that `reads` will give, as far as the plan knows; None where it does not."""
     images = 0

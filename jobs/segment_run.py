@@ -38,7 +38,7 @@ class SegmentRun:
         *,
         cores: int,
         work: Work = run_segment,
-        audit: ActorAudit | None = None,
+        audit: Callable[[list[ShardRead]], ActorAudit | None] | None = None,
     ) -> None:
         """Run nothing yet.
 
@@ -50,11 +50,11 @@ class SegmentRun:
             stop: What ends it.
             cores: Of this machine.
             work: Done on each segment: as a rule its rows are committed.
-            audit: What processes are told instead of what the plan says.
+            audit: Says what the processes of some reads are told; left out: what the plan says.
         """
         self._job = _with_threads(job, cores)
         self._plan, self._ledger, self._attempt, self._stop, self._work = plan, ledger, attempt, stop, work
-        self._audit = audit
+        self._audit = audit or (lambda reads: actor_audit(plan, ledger.progress(), reads, job.spec.actors))
         self._numbers = count()
 
     def __call__(self, reads: list[ShardRead], watched: bool, suspects: Suspects) -> None:
@@ -72,7 +72,7 @@ class SegmentRun:
             reads=reads,
             fingerprint=self._plan.fingerprint,
             guard=self._guard(watched, suspects),
-            audit=self._audit or actor_audit(self._plan, self._ledger.progress(), reads, self._job.spec.actors),
+            audit=self._audit(reads),
         )
         try:
             with self._stop.draining():

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.summary import exact_sum
+from jobs.exact_sum import exact_sum
 from pipeline.ledger import Ledger
 from pipeline.records import RowStatus
 from pipeline.shadow_selection import ShadowSelection

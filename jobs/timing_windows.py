@@ -11,7 +11,7 @@ import numpy as np
 from jobs.audit_record import AuditRecord, audit_records
 from jobs.interval import Interval, NotMeasured
 from jobs.metrics_lines import ProcessLines, process_lines
-from jobs.weighted import MIN_CLUSTERS, Sample, ratio_interval
+from jobs.weighted import MIN_CLUSTERS, Sample, positive_ratio_interval
 from pipeline.ledger import Ledger
 
 
@@ -119,7 +119,7 @@ def estimated(windows: tuple[Window, ...], *, source: Literal["run", "audit"]) -
     if len(windows) >= MIN_CLUSTERS:
         each = Sample(weights=np.ones(len(windows)), clusters=np.arange(len(windows)))
         exits, full = (np.array([getattr(one, name) for one in windows], float) for name in ("exits_s", "full_s"))
-        ratio = ratio_interval(each, exits, full)
+        ratio = positive_ratio_interval(each, exits, full)
     saved = None
     if ratio is not None:
         saved = Interval(estimate=1 - ratio.estimate, low=1 - ratio.high, high=1 - ratio.low)

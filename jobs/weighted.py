@@ -15,6 +15,8 @@ import numpy as np
 from jobs.interval import CONFIDENCE, Interval
 from jobs.shares import clopper_pearson, upper_bound
 
+_MOST = 100.0
+"""Logarithm of a factor that says nothing any more; larger ones are no numbers."""
 MIN_CLUSTERS = 2
 """Fewer say nothing about how much clusters differ."""
 
@@ -66,6 +68,15 @@ def ratio_interval(sample: Sample, top: np.ndarray, bottom: np.ndarray) -> Inter
     found, error = ratio(sample, top, bottom)
     reach = student(sample.cluster_count - 1) * error if math.isfinite(error) else math.inf
     return Interval(estimate=found, low=found - reach, high=found + reach)
+
+
+def positive_ratio_interval(sample: Sample, top: np.ndarray, bottom: np.ndarray) -> Interval:
+    """Return the same on a scale of logarithms: for sums that are above 0, the interval is too."""
+    found, error = ratio(sample, top, bottom)
+    factor = (
+        math.exp(min(_MOST, student(sample.cluster_count - 1) * error / found)) if math.isfinite(error) else math.inf
+    )
+    return Interval(estimate=found, low=found / factor, high=found * factor)
 
 
 def share_interval(sample: Sample, has: np.ndarray) -> Interval:

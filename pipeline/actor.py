@@ -98,16 +98,18 @@ class ModelActor:
     def answer(self, table: pa.Table, *, audited: bool = True) -> pa.Table:
         """Answer the queries that are `ok`; pass failed, filtered and control rows through.
 
-        Rows that are not `audited` get no shadow: of suspects, the answer counts more than what full depth says.
+        Rows that are not `audited` get no shadow, which counts as lost: of suspects, the answer matters more than what
+        full depth says.
         """
         rows = query_rows(table, self._image_size)
         asked = [row.asked for row in rows if row.asked is not None]
         shadows: dict[str, dict[str, object]] = {}
         with self._gate.shared(), self.tally.working():
             results = self._answer(asked)
-            if audited and self._selection is not None:
+            if self._selection is not None:
                 again = rows_to_shadow(asked, results, self._selection)
-                shadows = shadows_by_uid(results, self._answer_ahead(again), self._facts.config)
+                if audited:
+                    shadows = shadows_by_uid(results, self._answer_ahead(again), self._facts.config)
                 self.tally.shadowed(selected=len(again), shadows=list(shadows.values()))
         answers = answered_table(
             table, rows, results, self._facts, attempt=self._attempt, actor=self._actor, shadows=shadows

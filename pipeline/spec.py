@@ -224,7 +224,7 @@ class AuditConfig(Config):
     windows: int = Field(default=0, ge=0)
     """Timing windows of each model process, spread over its rows: it is drained, then runs the same rows with exits
     and at full depth against the clock. Each runs at least four times the rows in flight twice, more than a thousand
-    with the defaults. 0: none, and nothing is said about time saved."""
+    with the defaults, and keeps their images in memory. 0: none, and nothing is said about time saved."""
 
     def rates_by_stratum(self) -> dict[Stratum, float]:
         """Return the rate of every stratum."""

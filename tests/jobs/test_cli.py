@@ -25,7 +25,7 @@ COMMANDS = [
     "config show",
     "config schema",
 ]
-COMMANDS += ["model convert", "model show", "model digest"]
+COMMANDS += ["model convert", "model show", "model digest", "audit", "audit plan", "audit run"]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

@@ -10,6 +10,7 @@ import pytest
 from jobs.planning import prepare
 from jobs.segment_run import SegmentRun
 from jobs.stopping import JobStop, StopCause
+from pipeline.actor_audit import ActorAudit, shadow_selection
 from pipeline.build import Segment
 from pipeline.exit_codes import ExitCode
 from pipeline.intents import Suspects
@@ -26,7 +27,7 @@ class Run:
 
     def __init__(self, job: Any, folder: Path, error: Exception | None = None) -> None:
         (folder / "a.tar").write_bytes(bytes(1024))
-        spec = JobSpec(
+        spec = self.spec = JobSpec(
             inputs=InputsConfig(urls=(str(folder / "a.tar"),)), output=OutputConfig(url=str(job.folder)), model="seeded"
         )
         self.seen: list[tuple[JobSpec, Segment]] = []
@@ -51,6 +52,23 @@ def test_each_segment_has_a_name_of_its_own_and_a_guard(job: Any, tmp_path: Path
     spec, segment = run.seen[0]
     assert (segment.guard.attempt, segment.guard.watched, segment.guard.stuck_s) == ("a1", True, spec.failures.stuck_s)
     assert spec.engine.threads == 3, "an actor on a CPU gets the machine's cores but one"
+
+
+def test_processes_are_told_what_the_plan_audits_or_what_the_caller_says(job: Any, tmp_path: Path) -> None:
+    run = Run(job, tmp_path)
+    run()
+    assert run.seen[0][1].audit is None
+    audited = job.plan.model_copy(update={"audit_rates": {"deep": 0.5}})
+    asked = ActorAudit(shadows=shadow_selection(audited), windows=7)
+    for plan, audit in ((audited, None), (job.plan, lambda reads: asked)):
+        work = Run(job, tmp_path)
+        work.run = SegmentRun(
+            prepare(work.spec), plan, job.ledger, "a1", work.stop, cores=4, work=work._work, audit=audit
+        )
+        work()
+        found = work.seen[0][1].audit
+        assert found is not None
+        assert (found.shadows.rates["deep"], found.windows) == (0.5, 7 if audit else 0)
 
 
 def test_nothing_is_begun_once_the_job_is_to_stop(job: Any, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Intervals of weighted, clustered samples hold as often as they say: by simulation, and by hand where there is a formula."""
+"""Intervals of weighted, clustered samples hold as often as they say: by simulation, and by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jobs.shares import clopper_pearson
-from jobs.weighted import Sample, ratio, ratio_interval, share_bound, share_interval, student
+from jobs.weighted import Sample, positive_ratio_interval, ratio, ratio_interval, share_bound, share_interval, student
 
 TRIALS = 300
 
@@ -97,6 +97,14 @@ def test_windows_ratios_are_covered() -> None:
         speed = rng.lognormal(0, 0.2, 8)
         full, exits = 10 * speed, 7 * speed * rng.lognormal(0, 0.05, 8)
         each = Sample(weights=np.ones(8), clusters=np.arange(8))
-        found = ratio_interval(each, exits, full)
+        found = positive_ratio_interval(each, exits, full)
         inside += found.low <= 0.7 * math.exp(0.05**2 / 2) <= found.high
     assert inside / TRIALS >= 0.915
+
+
+def test_two_windows_that_differ_widely_leave_the_ratio_open_but_positive() -> None:
+    each = Sample(weights=np.ones(2), clusters=np.arange(2))
+    found = positive_ratio_interval(each, np.array([6.0, 16.0]), np.array([26.0, 9.0]))
+    assert found.estimate == pytest.approx(22 / 35)
+    assert 0 < found.low < 0.01
+    assert 10 < found.high < math.inf
