@@ -141,8 +141,8 @@ def run(
 
 for command in (plan, status, inspect, failures, export, report, retry, repair, verify):
     app.command()(command)
-for command in (submit, logs, cancel, resume, scale):
-    app.command()(command)
+for elsewhere in (submit, logs, cancel, resume, scale):
+    app.command()(elsewhere)
 app.command()(train)
 app.command()(tune)
 app.command("eval")(eval_)
