@@ -61,7 +61,7 @@ class AuditedRows:
         """Return what was found, sorted by uid, as `AUDIT_SCHEMA`; rows without a result at full depth are not in it.
 
         Raises:
-            InputsChanged: An image has another digest than the one that was answered, or fails before the model sees it.
+            InputsChanged: An image has another digest than the one answered, or fails before the model sees it.
         """
         if self._changed:
             raise InputsChanged(
