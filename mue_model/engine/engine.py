@@ -97,6 +97,10 @@ class Engine:
         """Whether the engine still answers."""
         return self._thread.is_alive()
 
+    def occupancies(self) -> dict[str, float]:
+        """Return, for each stage that has run, rows over places of its groups so far."""
+        return self._runner.occupancies()
+
     def close(self) -> None:
         """Answer what was submitted, then stop."""
         with self._changed:
