@@ -40,7 +40,7 @@ class ExitPolicy(Protocol):
 
 
 def sharing_class(policy: ExitPolicy, uid: str) -> str | None:
-    """Return what rows must have in common, beside equal inputs, to share one encoding under `policy`; None: they may not.
+    """Return what rows with equal inputs must have in common to share one encoding under `policy`; None: they may not.
 
     Asks its method of this name, if it has one.
     """
