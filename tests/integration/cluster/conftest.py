@@ -88,9 +88,11 @@ class RayNodes:
     def _start(self, *options: str, **resources: float) -> subprocess.Popen[bytes]:
         amounts = [f"--{name.replace('_', '-')}={amount:g}" for name, amount in resources.items()]
         store = "--object-store-memory=200000000"
+        # Else every Ray on the machine wants the same port for this, and but one of them can take jobs.
+        agent = f"--dashboard-agent-listen-port={_free_port()}"
         with (self.folder / "nodes.log").open("ab") as log:
             node = subprocess.Popen(
-                [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *options, *amounts, store]
+                [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *options, *amounts, store, agent]
                 + ([f"--temp-dir={self.folder}"] if "--head" in options else []),
                 stdout=log,
                 stderr=log,
