@@ -16,7 +16,8 @@ temp="$WORK/mue-$SLURM_JOB_ID"
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${nodes[0]}
 address="$head:$port"
-resources=(--num-cpus="$CPUS" --num-gpus="$GPUS" --object-store-memory="$STORE_BYTES" --temp-dir="$temp")
+resources=(--num-cpus="$CPUS" --num-gpus="$GPUS" --object-store-memory="$STORE_BYTES" --temp-dir="$temp"
+  --dashboard-agent-listen-port=$((port + 2)))
 
 srun --nodes=1 --ntasks=1 -w "$head" ray start --head --block --disable-usage-stats --port="$port" \
   --dashboard-host=127.0.0.1 --dashboard-port=$((port + 1)) "${resources[@]}" &

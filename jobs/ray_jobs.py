@@ -21,7 +21,7 @@ from jobs.jobs_client import ClusterError, ClusterJob, ClusterSilent, Submission
 
 _VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 _CHATTY = ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging")
-_STARTING_S = 180.0
+_STARTING_S = 60.0
 _TOKEN = "set RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH to a file with the cluster's token"
 
 
@@ -54,7 +54,7 @@ class RayJobs:
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
     def submit(self, *, submission_id: str, entrypoint: str, folder: Path, metadata: Mapping[str, str]) -> None:
-        """Run `entrypoint` in a copy of `folder`; a cluster that has only just started is given some minutes."""
+        """Run `entrypoint` in a copy of `folder`; a cluster that has only just started is given a minute."""
         deadline = time.monotonic() + _STARTING_S
         while True:
             try:
@@ -138,7 +138,10 @@ def _plainly(address: str, submission_id: str = "") -> Iterator[None]:
         if "does not exist" in text or "404" in text:
             raise SubmissionUnknown(f"{address} knows no job {submission_id}") from error
         if "No available agent" in text:
-            raise _NotReady(f"{address} has no node yet that could run the job's driver; try again later") from error
+            raise _NotReady(
+                f"{address} has no node that could run the job's driver: it has only just started, or another Ray on "
+                "the head's machine has its agent's port (ray start --dashboard-agent-listen-port)"
+            ) from error
         if "WebSocket" in text:
             raise ClusterSilent(f"{address} stopped answering while it was read") from error
         raise ClusterError(f"{address}: {' '.join(text.split())[:500]}") from error

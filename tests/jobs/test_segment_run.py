@@ -66,7 +66,7 @@ def test_processes_are_told_what_the_plan_audits_or_what_the_caller_says(job: An
     for plan, audit in ((audited, None), (job.plan, lambda reads: asked)):
         work = Run(job, tmp_path)
         work.run = SegmentRun(
-            prepare(work.spec), plan, job.ledger, "a1", work.stop, cores=4, work=work._work, audit=audit
+            prepare(work.spec), plan, job.ledger, "a1", work.stop, node_cpus=(4,), work=work._work, audit=audit
         )
         work()
         found = work.seen[0][1].audit

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 CODE = """
-import json, os, ray
+import json, os, ray, sys
 from jobs.ray_session import ray_session
 with ray_session(num_cpus=1):
     node = ray._private.worker._global_node
-    print(json.dumps({"dashboard": node.webui_url or "", "mode": os.environ.get("RAY_AUTH_MODE", "")}))
+    found = {"dashboard": node.webui_url or "", "mode": os.environ.get("RAY_AUTH_MODE", "")}
+    print(json.dumps(found), file=sys.__stdout__)
 """
 
 

@@ -44,6 +44,8 @@ class RayNodes:
         token.write_text(secrets.token_hex(32))
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         self.environment = {**os.environ, "PATH": path, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+        # A busy machine is slow to start processes, and slow to answer for them.
+        self.environment |= {"RAY_raylet_start_wait_time_s": "300", "RAY_health_check_timeout_ms": "60000"}
         for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_AUTH_TOKEN"):
             self.environment.pop(name, None)
         self._nodes: list[subprocess.Popen[bytes]] = []
@@ -81,6 +83,7 @@ class RayNodes:
 
     def close(self) -> None:
         """Leave nothing behind."""
+        print((self.folder / "nodes.log").read_text("utf-8", "replace")[-3000:])  # shown where a test failed
         for node in self._nodes:
             self.kill(node)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -88,9 +91,11 @@ class RayNodes:
     def _start(self, *options: str, **resources: float) -> subprocess.Popen[bytes]:
         amounts = [f"--{name.replace('_', '-')}={amount:g}" for name, amount in resources.items()]
         store = "--object-store-memory=200000000"
+        # Else every Ray on the machine wants the same port for this, and but one of them can take jobs.
+        agent = f"--dashboard-agent-listen-port={_free_port()}"
         with (self.folder / "nodes.log").open("ab") as log:
             node = subprocess.Popen(
-                [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *options, *amounts, store]
+                [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *options, *amounts, store, agent]
                 + ([f"--temp-dir={self.folder}"] if "--head" in options else []),
                 stdout=log,
                 stderr=log,
