@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from jobs.savings import savings
+from pipeline.records import COMMIT_SCHEMA
 
 HUGE = 2**62 + 1
 
@@ -100,6 +102,19 @@ def test_work_done_twice_is_discarded_work(job: Any) -> None:
     assert found.flops_overheads["discarded"] == 700
     (job.folder / "data" / "a2-0-0.parquet").unlink()
     assert (savings(job.ledger).discarded.flops, savings(job.ledger).discarded.files_unreadable) == (600, 1)
+
+
+def test_rows_that_a_retry_copied_are_not_work_done_twice(job: Any) -> None:
+    failed = job.failed_row("000000-a", 1, "model_error") | {"flops_executed": 77}
+    job.commit("a1-0-0", job.row("000000-a", 0), failed, job.end("000000-a", 2))
+    again = job.row("000000-a", 1, attempts=2, attempt_id="a2")
+    table = pa.Table.from_pylist([job.row("000000-a", 0), again], schema=COMMIT_SCHEMA)
+    job.ledger.commit(
+        table, name="a2-0-0", attempt="a2", fingerprint=job.plan.fingerprint, replaces=["data/a1-0-0.parquet"]
+    )
+    found = savings(job.ledger)
+    assert (found.discarded.rows, found.discarded.flops) == (1, 77)
+    assert (found.total.rows_ok, found.total.attempts_failed, found.total.rows_retried) == (2, 1, 1)
 
 
 def test_a_planned_job_has_nothing_to_compare(job: Any) -> None:
