@@ -164,11 +164,11 @@ def _run(audit: _Audit) -> None:
     layout = local_layout(machine.cores, memory_gib=machine.memory_gib)
     run = partial(SegmentRun, plan=audit.plan, ledger=audit.ledger, attempt=audit.attempt, stop=audit.stop)
     every_row = replace(audit.rule.selection, rates=dict.fromkeys(STRATA, 1.0))
-    with ray_session(num_cpus=layout.ray_num_cpus), audit.stop.listening():
+    with ray_session(num_cpus=layout.ray_num_cpus) as cpus, audit.stop.listening():
         rows, poison = audit.rows, audit.job.spec.failures.max_poison_rows
         shadows = run(
             audit.job,
-            cores=machine.cores,
+            node_cpus=cpus,
             work=partial(stream_segment, take=rows.take),
             audit=lambda _: ActorAudit(shadows=every_row, purpose="audit"),
         )
@@ -181,7 +181,7 @@ def _run(audit: _Audit) -> None:
             expected = round(images * audit.ledger.progress().rows_per_image)
             timed = run(
                 _on_one_actor(audit.job),
-                cores=machine.cores,
+                node_cpus=cpus,
                 work=partial(stream_segment, take=_leave),
                 audit=lambda _: ActorAudit(
                     shadows=no_row, windows=audit.windows, rows_expected=expected, purpose="audit"

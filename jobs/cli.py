@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from jobs import cli_audit, cli_config, cli_model
+from jobs import cli_audit, cli_cluster, cli_config, cli_model
 from jobs.cli_corpus import corpus
 from jobs.cli_diff import diff_
 from jobs.cli_eval import eval_
@@ -24,6 +24,7 @@ from jobs.cli_read import failures, inspect, status
 from jobs.cli_repair import repair
 from jobs.cli_report import report
 from jobs.cli_retry import retry
+from jobs.cli_submit import cancel, logs, resume, scale, submit
 from jobs.cli_train import train
 from jobs.cli_tune import tune
 from jobs.cli_verify import verify
@@ -50,6 +51,7 @@ app = typer.Typer(
 app.add_typer(cli_audit.app, name="audit")
 app.add_typer(cli_config.app, name="config")
 app.add_typer(cli_model.app, name="model")
+app.add_typer(cli_cluster.app, name="cluster")
 
 
 def main() -> None:
@@ -139,6 +141,8 @@ def run(
 
 for command in (plan, status, inspect, failures, export, report, retry, repair, verify):
     app.command()(command)
+for elsewhere in (submit, logs, cancel, resume, scale):
+    app.command()(elsewhere)
 app.command()(train)
 app.command()(tune)
 app.command("eval")(eval_)

@@ -29,8 +29,8 @@ class RayUnavailable(PipelineError):
 
 
 @contextmanager
-def ray_session(*, num_cpus: int) -> Iterator[None]:
-    """Have Ray running inside the block.
+def ray_session(*, num_cpus: int) -> Iterator[tuple[int, ...]]:
+    """Have Ray running inside the block, which is told the CPUs of each of its nodes.
 
     A Ray that this process is connected to already is used and left alone; `RAY_ADDRESS` names a cluster to
     connect to; else a local Ray with `num_cpus` starts, without dashboard, and ends with the block.
@@ -39,7 +39,7 @@ def ray_session(*, num_cpus: int) -> Iterator[None]:
         RayUnavailable: There is no Ray at the address, or a local one does not start.
     """
     if ray.is_initialized():
-        yield
+        yield (num_cpus,)
         return
     _keep_off_the_terminal()
     address = os.environ.get("RAY_ADDRESS")
@@ -56,9 +56,15 @@ def ray_session(*, num_cpus: int) -> Iterator[None]:
             os.environ.setdefault("RAY_task_oom_retries", str(OOM_RETRIES))
             _init("start Ray here", address="local", num_cpus=num_cpus, include_dashboard=False, **options)
         try:
-            yield
+            yield _cpus_of_nodes(num_cpus) if address else (num_cpus,)
         finally:
             ray.shutdown()
+
+
+def _cpus_of_nodes(otherwise: int) -> tuple[int, ...]:
+    """Of the nodes that are there now; one that joins later is taken to be like them."""
+    found = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    return tuple(cpus for cpus in found if cpus > 0) or (otherwise,)
 
 
 def _keep_off_the_terminal() -> None:

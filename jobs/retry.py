@@ -171,15 +171,15 @@ def _run(
         watched=record.previous_was_killed,
     )
     work = partial(stream_segment, take=rewriter.take)
-    segment_run = SegmentRun(
-        job,
-        plan,
-        ledger,
-        record.attempt,
-        stop,
-        cores=machine.cores,
-        work=work,
-        audit=lambda _: shadows_alone(plan),
-    )
-    with ray_session(num_cpus=layout.ray_num_cpus), stop.listening():
+    with ray_session(num_cpus=layout.ray_num_cpus) as cpus, stop.listening():
+        segment_run = SegmentRun(
+            job,
+            plan,
+            ledger,
+            record.attempt,
+            stop,
+            node_cpus=cpus,
+            work=work,
+            audit=lambda _: shadows_alone(plan),
+        )
         rounds.run(lambda: reads_of(plan, rewriter.open_rows()), segment_run)

@@ -132,17 +132,19 @@ def _run_missing(job: PreparedJob, plan: Plan, ledger: Ledger, record: RunRecord
         max_poison_rows=failures.max_poison_rows,
         watched=record.previous_was_killed,
     )
-    segment_run = SegmentRun(job, plan, ledger, record.attempt, stop, cores=machine.cores)
     shard_ids = [read.shard_id for read in reads]
     again: list[ShardRead] = []
     # Ray installs a SIGTERM handler of its own when it starts, so ours comes again after it.
-    with ray_session(num_cpus=layout.ray_num_cpus), stop.listening():
+    with ray_session(num_cpus=layout.ray_num_cpus) as cpus, stop.listening():
+        segment_run = SegmentRun(job, plan, ledger, record.attempt, stop, node_cpus=cpus, on_scale=record.note_scale)
         for start in range(0, len(shard_ids), SEGMENT_SHARDS):
             segment = set(shard_ids[start : start + SEGMENT_SHARDS])
             rounds.run(partial(unfinished_reads, plan, ledger, of=segment), segment_run)
         if not stop.cause and (again := patiently(lambda: second_reads(plan, ledger))):
             logger.warning("%d shards could not be read whole and are read once more", len(again))
-            segment_run(again, False, Suspects())
+            left = again
+            while left and segment_run(left, False, Suspects()):
+                left = patiently(lambda: second_reads(plan, ledger))
     if not stop.cause:
         patiently(lambda: give_up_bad_shards(plan, ledger))
     return len(reads) + len(again)

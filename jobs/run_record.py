@@ -17,9 +17,11 @@ from jobs.known_errors import exit_code_of
 from jobs.machine import this_machine
 from mue_model.model_names import lasting_name
 from pipeline.canonical_json import canonical_json
+from pipeline.control import Scale
 from pipeline.errors import PipelineError
 from pipeline.exit_codes import ExitCode
 from pipeline.ledger import Ledger
+from pipeline.patience import patiently
 from pipeline.spec import JobSpec
 
 logger = logging.getLogger(__name__)
@@ -65,6 +67,12 @@ class RunRecord:
         if retries is not None:
             self._facts["retries"] = retries
         self._write()
+
+    def note_scale(self, scale: Scale, segment: int) -> None:
+        """Record that the attempt goes on with other actors from a segment on: whoever asked for them looks here."""
+        known = self._facts.get("scales", [])
+        self._facts["scales"] = [*known, {"id": scale.id, "min": scale.min, "max": scale.max, "segment": segment}]
+        patiently(self._write)
 
     def end(self, exit_code: ExitCode, *, rows: int | None = None) -> None:
         """Record how the attempt ended. Rows per second count what it did over its whole time.

@@ -27,6 +27,8 @@ class JobModel:
     generation: GenerationConfig
     task: str
     dtype: str
+    prompt: str | None
+    """What every image is asked; None where rows have texts of their own."""
 
 
 def job_model(folder: Folder, given: str | None) -> JobModel:
@@ -57,6 +59,7 @@ def job_model(folder: Folder, given: str | None) -> JobModel:
         generation=parse_config(GenerationConfig, parts.get("generation"), where=f"{where}: generation"),
         task=str(parts.get("task")),
         dtype=str(parts.get("dtype")),
+        prompt=str(parts.get("prompt")) if folder.plan.fields.asked(str(parts.get("task"))) is None else None,
     )
 
 

@@ -68,6 +68,9 @@ def _against(table: pa.Table, row: dict[str, Any], image_size: int, answers: Sec
     if not asked:
         return Comparison(outcome="mismatch", expected="a query of its image", found="one that the input does not hold")
     query = asked[0]
+    for name, there in (("key", table["key"][0].as_py()), ("prompt", query.columns["prompt"])):
+        if row[name] != there:
+            return Comparison(outcome="mismatch", expected=f"{name} {there!r}", found=f"{name} {row[name]!r}")
     if query.asked is not None and row["status"] == RowStatus.OK:
         return answers.against(query.asked, row)
     now = (query.columns["status"], query.columns["error_code"])

@@ -67,7 +67,9 @@ class RowCosts:
             yield "decoder_layers_run", f"{steps} entries, one a step", f"{len(decoder)} entries"
 
     def text_problem(self, row: Mapping[str, Any]) -> Iterator[Problem]:
-        """The text is that of the tokens, whose number and end are as the row says."""
+        """The text is that of the tokens, whose number and end are as the row says; the prompt is the job's."""
+        if self._model.prompt is not None and row["prompt"] != self._model.prompt:
+            yield "prompt", repr(self._model.prompt), repr(row["prompt"])
         tokens, reason = row["tokens"], row["finish_reason"]
         if row["n_tokens"] != len(tokens):
             yield "n_tokens", f"{len(tokens)}, the number of its tokens", row["n_tokens"]

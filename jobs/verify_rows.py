@@ -23,6 +23,7 @@ from pipeline.storage import FileAbsent
 
 _UNREAD = ("meta_json", "timings", "width", "height", "shard_uri", "key")
 """Columns that no check is about."""
+_ROWS_AT_A_TIME = 1024
 _COLUMNS = [name for name in ROW_SCHEMA.names if name not in _UNREAD]
 
 
@@ -71,7 +72,7 @@ class RowChecks:
             self.parts.mismatch(part.path, "a Parquet file", " ".join(str(error).split())[:200])
             return
         self._rows_of_receipt(part, table)
-        for row in table.to_pylist():
+        for row in (row for batch in table.to_batches(max_chunksize=_ROWS_AT_A_TIME) for row in batch.to_pylist()):
             where = f"{part.path} {row['uid']}"
             try:
                 self._row(where, row)

@@ -6,7 +6,7 @@ Checks, fills and projections follow from the depths and the exit policy, so a t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mue_model.candidates import targets_of
 from mue_model.config import KvPolicy, ModelConfig
@@ -24,6 +24,7 @@ class DepthTracer:
     """Image patches as (rows, columns)."""
     kv_policy: KvPolicy = "propagate"
     beams: int = 1
+    _known: dict[tuple[Stage, int, int], int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def generated(self, prompt_tokens: int, image: int, text: int, decoder: Sequence[int]) -> ExitTrace:
         """Return the trace of a row whose text was generated, token by token to these depths."""
@@ -73,8 +74,11 @@ class DepthTracer:
 
     def _checks(self, stage: Stage, depth: int, step: int) -> int:
         """Checks of a row that left after `depth` layers; there is none behind the last layer."""
-        layers = min(depth, self._layers(stage) - 1)
-        return sum(self.policy.may_exit(stage, layer, step) for layer in range(layers))
+        place = (stage, depth, step)
+        if place not in self._known:
+            layers = min(depth, self._layers(stage) - 1)
+            self._known[place] = sum(self.policy.may_exit(stage, layer, step) for layer in range(layers))
+        return self._known[place]
 
     def _layers(self, stage: Stage) -> int:
         return self.config.decoder_layers if stage in ("decoder", "candidates") else self.config.encoder_layers

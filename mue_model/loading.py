@@ -10,6 +10,7 @@ from mue_model.engine.batch import BatchRunner
 from mue_model.engine.batches import Batches
 from mue_model.engine.dense import DenseRunner
 from mue_model.engine.engine import Engine
+from mue_model.engine.paced import PacedRunner
 from mue_model.engine.runner import Runner
 from mue_model.exits import CosineExit, ExitPolicy
 from mue_model.layers import Attention, AttentionKernel, attend_fused
@@ -85,6 +86,9 @@ def make_runner(
     model: MueModel, policy: ExitPolicy, generation: GenerationConfig, kv_policy: KvPolicy, config: EngineConfig
 ) -> Runner:
     """Return what batches rows as `config` says."""
+    runner: Runner
     if config.policy == "regroup":
-        return DenseRunner(model, policy, generation, kv_policy, config)
-    return Batches(BatchRunner(model, policy, generation, kv_policy, config.policy), config.group_size)
+        runner = DenseRunner(model, policy, generation, kv_policy, config)
+    else:
+        runner = Batches(BatchRunner(model, policy, generation, kv_policy, config.policy), config.group_size)
+    return runner if config.rows_per_s is None else PacedRunner(runner, config.rows_per_s)

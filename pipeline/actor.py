@@ -95,6 +95,10 @@ class ModelActor:
         """How often the engine has worked so far."""
         return self._engines.turns
 
+    def occupancies(self) -> dict[str, float]:
+        """Return how full the groups of the engine's stages were so far."""
+        return self._engines.job.occupancies()
+
     def answer(self, table: pa.Table, *, audited: bool = True) -> pa.Table:
         """Answer the queries that are `ok`; pass failed, filtered and control rows through.
 

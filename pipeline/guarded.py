@@ -15,6 +15,7 @@ from pipeline.actor import ModelActor
 from pipeline.blocks import cut_at_images
 from pipeline.guard import Guard
 from pipeline.isolation import Isolation
+from pipeline.metrics import RayMeter, RowMetrics
 from pipeline.metrics_file import MetricsFile
 from pipeline.records import COMMIT_SCHEMA, ErrorStage
 from pipeline.storage import Storage
@@ -65,6 +66,7 @@ class GuardedModelActor:
         # Where processes die there is no timing: whoever waits for a drained process would be suspect too.
         self._model = ModelActor(*model, windows=self._isolation is None, stopped=self._stop.stopped)
         self._watchdog = Watchdog(guard.stuck_s, lambda: self._model.turns)
+        self._meters = RowMetrics(RayMeter(), self._model.occupancies)
         process = f"{guard.attempt}-{context.get_actor_id() or 'driver'}-{secrets.token_hex(3)}"
         self._metrics = MetricsFile(
             Storage.open(guard.output), process, self._model.tally.lines, lambda: not self._model.tally.idle
@@ -74,11 +76,12 @@ class GuardedModelActor:
     def __call__(self, table: pa.Table) -> Iterator[pa.Table]:
         """Return the answers of one call in order, in pieces that Ray does not cut inside an image."""
         if self._stop.stopped():
-            return iter([COMMIT_SCHEMA.empty_table()])
+            return cut_at_images(COMMIT_SCHEMA.empty_table())  # a generator: Ray takes no other iterator
         with self._watchdog.working():
             answer = self._model.answer
             careful = partial(answer, audited=False)
             answers = answer(table) if self._isolation is None else self._isolation.run(table, answer, careful)
+        self._meters.count(answers)
         if self._model.tally.idle:
             self._metrics.write()
         return cut_at_images(answers)

@@ -14,6 +14,7 @@ from mue_model.config import Config, EngineConfig, ExitConfig, GenerationConfig
 from mue_model.prompts import NAMES
 from pipeline.row_field import RowField
 from pipeline.shadow_strata import STRATA, Stratum
+from pipeline.url_secrets import without_secrets
 
 DEMO_MODEL = "demo"
 """Name of the trained model that ships."""
@@ -105,7 +106,7 @@ class InputsConfig(Config):
     def _not_empty(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value or not all(url.strip() for url in value):
             raise ValueError("give at least one shard, for example 'shards/{00000..00003}.tar'")
-        return value
+        return tuple(map(without_secrets, value))
 
 
 class OutputConfig(Config):
@@ -117,6 +118,11 @@ class OutputConfig(Config):
     """Fewest rows of one data file, the last ones apart. A crash loses the work on parts that were not complete."""
     lease_s: float = Field(default=60.0, gt=0)
     """Seconds without a sign of life from a job on another machine after which this one may take its folder over."""
+
+    @field_validator("url")
+    @classmethod
+    def _no_secrets(cls, value: str) -> str:
+        return without_secrets(value)
 
 
 class GenerationSection(Config):

@@ -16,6 +16,7 @@ class Batches:
     def __init__(self, runner: BatchRunner, group_size: int) -> None:
         self._runner, self._group_size = runner, group_size
         self._waiting: deque[tuple[int, RowInput, Geometry]] = deque()
+        self._batches = self._rows_begun = 0
 
     @property
     def busy(self) -> bool:
@@ -46,7 +47,15 @@ class Batches:
             else:
                 others.append((ticket, row, own))
         self._waiting.extendleft(reversed(others))
-        return self._answer(batch) if batch else []
+        if not batch:
+            return []
+        self._batches += 1
+        self._rows_begun += len(batch)
+        return self._answer(batch)
+
+    def occupancies(self) -> dict[str, float]:
+        """Return how full the batches were when they began."""
+        return {"batch": self._rows_begun / (self._batches * self._group_size)} if self._batches else {}
 
     def _answer(self, batch: list[tuple[int, RowInput]]) -> list[tuple[int, RowResult]]:
         error = None

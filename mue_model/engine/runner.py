@@ -36,6 +36,10 @@ class Runner(Protocol):
         """Do some work; return what it finished. `held_back`: rows wait outside for want of room."""
         ...
 
+    def occupancies(self) -> dict[str, float]:
+        """Return, for each stage that has run, rows over places of its groups; may be asked from other threads."""
+        ...
+
 
 def is_fatal(failure: Exception) -> bool:
     """Whether the accelerator itself failed, so that no further row can be answered in this process."""

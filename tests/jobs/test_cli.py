@@ -25,6 +25,7 @@ COMMANDS = [
     "config show",
     "config schema",
 ]
+COMMANDS += ["submit", "logs", "cancel", "resume", "scale", "cluster", "cluster init", "cluster render"]
 COMMANDS += ["model convert", "model show", "model digest", "audit", "audit plan", "audit run"]
 
 

@@ -12,6 +12,7 @@ from jobs.segment_run import SegmentRun
 from jobs.stopping import JobStop, StopCause
 from pipeline.actor_audit import ActorAudit, shadow_selection
 from pipeline.build import Segment
+from pipeline.control import request_scale
 from pipeline.exit_codes import ExitCode
 from pipeline.intents import Suspects
 from pipeline.segment_failure import SegmentFailed
@@ -25,7 +26,7 @@ CAUSE = StopCause(exit_code=ExitCode.INTERRUPTED, reason="stopped by SIGTERM")
 class Run:
     """A segment run whose work is to remember what it was given."""
 
-    def __init__(self, job: Any, folder: Path, error: Exception | None = None) -> None:
+    def __init__(self, job: Any, folder: Path, error: Exception | None = None, **more: Any) -> None:
         (folder / "a.tar").write_bytes(bytes(1024))
         spec = self.spec = JobSpec(
             inputs=InputsConfig(urls=(str(folder / "a.tar"),)), output=OutputConfig(url=str(job.folder)), model="seeded"
@@ -33,15 +34,17 @@ class Run:
         self.seen: list[tuple[JobSpec, Segment]] = []
         self.stop = JobStop(job.ledger.storage, "a1", drain_s=30)
         self._error = error
-        self.run = SegmentRun(prepare(spec), job.plan, job.ledger, "a1", self.stop, cores=4, work=self._work)
+        self.run = SegmentRun(
+            prepare(spec), job.plan, job.ledger, "a1", self.stop, node_cpus=(4,), work=self._work, **more
+        )
 
     def _work(self, spec: JobSpec, segment: Segment, *rest: object) -> None:
         self.seen.append((spec, segment))
         if self._error is not None:
             raise self._error
 
-    def __call__(self) -> None:
-        self.run([READ], True, Suspects())
+    def __call__(self) -> bool:
+        return self.run([READ], True, Suspects())
 
 
 def test_each_segment_has_a_name_of_its_own_and_a_guard(job: Any, tmp_path: Path) -> None:
@@ -89,3 +92,23 @@ def test_a_death_matters_unless_the_job_was_to_stop_anyway(job: Any, tmp_path: P
             raise SegmentFailed("the actor died", died=True)
 
     StoppedMeanwhile(job, tmp_path)()
+
+
+def test_a_request_for_actors_cuts_a_segment_short_and_the_next_one_has_them(job: Any, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+
+    class Scaled(Run):
+        def _work(self, spec: JobSpec, segment: Segment, *rest: object) -> None:
+            super()._work(spec, segment, *rest)
+            if len(self.seen) == 1:
+                request_scale(job.ledger.storage, "another", min_actors=9, max_actors=9)
+                request_scale(job.ledger.storage, "a1", min_actors=2, max_actors=5)
+
+    run = Scaled(job, tmp_path, on_scale=lambda scale, segment: told.append((scale.max, segment)))
+    assert [run(), run(), run()] == [True, False, False]
+    assert [(spec.actors.min, spec.actors.max) for spec, _ in run.seen] == [(1, None), (2, 5), (2, 5)]
+    assert told == [(5, 1)], "once"
+    first, second, third = (segment.guard for _, segment in run.seen)
+    assert first.stop_watch().stopped()
+    assert not second.stop_watch().stopped()
+    assert not third.stop_watch().stopped()

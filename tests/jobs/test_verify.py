@@ -303,6 +303,19 @@ def test_captions_truncated_with_their_tokens(forged: Copy) -> None:
     assert f"{where}: decoder_layers_run" in said["depths"]
 
 
+def test_another_prompt(forged: Copy) -> None:
+    where = forged.edit_row(0, prompt=" what colour is it?")
+    assert f"{where}: prompt" in mismatches(forged.verify())["texts"]
+
+
+def test_captions_beside_other_keys_are_found_by_running_them_again(forged: Copy) -> None:
+    for path in forged.parts():
+        keys = [row["key"] for row in pq.read_table(forged.folder / path).to_pylist()]
+        forged.edit(path, lambda rows, keys=keys: [row | {"key": keys[n - 1]} for n, row in enumerate(rows)])  # type: ignore[misc]
+    assert mismatches(forged.verify()) == {}
+    assert "expected key " in mismatches(forged.verify(rerun=19))["rerun"]
+
+
 def test_an_illegal_depth(forged: Copy) -> None:
     where = forged.edit_row(3, image_layers_run=7)
     said = mismatches(forged.verify())
