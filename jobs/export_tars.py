@@ -5,7 +5,6 @@ Texts meet their images by uid, which counts images as the reader does; equal ke
 
 from __future__ import annotations
 
-import io
 import json
 import posixpath
 import tarfile
@@ -13,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from jobs.export import RowsWanted
 from jobs.ordered_rows import OrderedRows
@@ -30,6 +29,7 @@ from pipeline.tar_source import ShardError
 
 TEXT, FACTS = "mue.txt", "mue.json"
 """Suffixes of what is added; an input's own `txt` stays what it is."""
+_END = bytes(2 * tarfile.BLOCKSIZE)
 _MAX_MEMBER_BYTES = 4 << 30
 _SHOWN = ("uid", "query", "task", "prompt", "text", "label", "status", "error_code", "finish_reason")
 _COLUMNS = ["uid", "key", *_SHOWN]
@@ -69,7 +69,7 @@ def write_tars(ledger: Ledger, folder: str, *, beside: bool, status: RowsWanted 
             temporary = target / f".{name}.part"
             keys: Counter[str] = Counter()
             try:
-                with tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as tar:
+                with temporary.open("wb") as tar:
                     answered = rows.images_of(shard.shard_id)
                     try:
                         for key, members in _beside(shard, answered, status) if beside else _alone(answered, status):
@@ -78,6 +78,7 @@ def write_tars(ledger: Ledger, folder: str, *, beside: bool, status: RowsWanted 
                             keys[key] += 1
                     except ShardError as error:
                         broken.append(f"{shard.url}: {error}")
+                    tar.write(_END)
                 temporary.replace(target / name)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -146,11 +147,14 @@ def _added(rows: Sequence[dict[str, Any]], status: RowsWanted) -> list[tuple[str
     return members
 
 
-def _put(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+def _put(tar: BinaryIO, name: str, data: bytes) -> None:
+    """Append a member. `TarFile` would keep a record of each in memory until the end."""
     # No time of writing: equal exports are equal files.
     member = tarfile.TarInfo(name)
     member.size = len(data)
-    tar.addfile(member, io.BytesIO(data))
+    tar.write(member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
+    tar.write(data)
+    tar.write(bytes(-len(data) % tarfile.BLOCKSIZE))
 
 
 def _file_names(plan: Plan) -> list[str]:

@@ -88,18 +88,27 @@ def interval(found: Interval) -> str:
 
 
 def _headline(savings: Savings) -> str:
-    """The saving with all overheads but the audit's own; where there was an audit, its cost in the same breath."""
+    """The saving with all overheads but the audit's own, and the time beside it where that is known.
+
+    What an audit cost stands in the next sentences; where no time is known, here.
+    """
     full = savings.total.flops_full_same_length
     audit = savings.total.flops_shadow
     spared = share(savings.flops_net + audit, full)
     if spared is None:
         return "No row has an answer yet, so there is nothing to compare"
-    cost = f"; the audit of it cost {percent(share(audit, full))}" if audit else ", overheads included"
     if round(spared, 4) == 0:
-        return f"Stopping early spared nothing of the model's arithmetic{cost}"
-    if spared < 0:
-        return f"Stopping early cost more than it spared: {percent(-spared)} more arithmetic{cost}"
-    return f"Stopping early spared {percent(spared)} of the model's arithmetic{cost}"
+        said = "Stopping early spared nothing of the model's arithmetic"
+    elif spared < 0:
+        said = f"Stopping early cost more than it spared: {percent(-spared)} more arithmetic"
+    else:
+        said = f"Stopping early spared {percent(spared)} of the model's arithmetic"
+    if isinstance(savings.time, TimingWindows) and _is_clear(savings.time):
+        saved = 1 - savings.time.point_ratio
+        took = f"took {percent(abs(saved))} {'less' if saved > 0 else 'more'} time"
+        turn = "and" if (saved > 0) == (spared > 0) else "but"
+        return f"{said} {turn} {took}"
+    return f"{said}; the audit of it cost {percent(share(audit, full))}" if audit else f"{said}, overheads included"
 
 
 def _net(savings: Savings) -> list[str]:

@@ -15,9 +15,13 @@ from mue_model.config import ConfigError
 from pipeline.ledger import Ledger
 from pipeline.plan import plan_shards
 from pipeline.storage import Storage
+from pipeline.tar_reader import read_members
 
 
 def _members(path: Path) -> list[tuple[str, bytes]]:
+    with path.open("rb") as stream:
+        # Strict to the last byte; then as everyone reads it.
+        list(read_members(stream, max_member_bytes=1 << 20))
     with tarfile.open(path) as tar:
         return [(member.name, tar.extractfile(member).read()) for member in tar]  # type: ignore[union-attr]
 
@@ -48,7 +52,7 @@ _IN = [
     ("readme", b"belongs to no row"),
     ("a.jpg", b"A"),
     ("a.TXT", b"alt"),
-    ("dir/b.png", b"B"),
+    ("dir/b.png", b"B" * 1000),
     ("a.jpg", b"another a"),
     ("c.jpg", b"broken"),
 ]
@@ -70,7 +74,7 @@ def test_texts_stand_beside_the_members_of_their_own_image(job: Any, over: Any, 
         ("a.jpg", b"A"),
         ("a.TXT", b"alt"),
         ("a.mue.txt", b"first"),
-        ("dir/b.png", b"B"),
+        ("dir/b.png", b"B" * 1000),
         ("dir/b.mue.txt", b"second"),
         ("a.jpg", b"another a"),
         ("a.mue.txt", b"third"),
@@ -107,6 +111,15 @@ def test_texts_alone_under_the_same_keys_and_failures_on_request(job: Any, over:
     assert (name, json.loads(data)[0]["error_code"]) == ("c.mue.json", "corrupt_image")
 
 
+def test_names_and_texts_of_any_length_and_script(job: Any, over: Any, tmp_path: Path) -> None:
+    key = "ü" * 200
+    ledger = over(_tar(tmp_path / "in.tar", [(f"{key}.jpg", b"A")]))
+    job.commit("1", job.row("000000-in", 0, key=key, text="日本" * 400))
+    write_tars(ledger, str(tmp_path / "to"), beside=True)
+    members = dict(_members(tmp_path / "to/in.tar"))
+    assert members[f"{key}.mue.txt"].decode() == "日本" * 400
+
+
 def test_all_queries_of_an_image_are_in_one_member(finished: Any, make_job: Any, tmp_path: Path) -> None:
     job = make_job("several")
     second = job.row("000000-a", 0, uid="000000-a/0/1", query=1, text="no", meta_json=None)
@@ -139,7 +152,7 @@ def test_a_key_that_differs_from_the_rows_stops_the_export(job: Any, over: Any, 
 
 def test_a_shard_that_breaks_off_gives_what_came_before_and_is_named(job: Any, over: Any, tmp_path: Path) -> None:
     tar = _tar(tmp_path / "in.tar", _IN)
-    tar.write_bytes(tar.read_bytes()[: 512 * 9])
+    tar.write_bytes(tar.read_bytes()[: 512 * 10])
     ledger = over(tar)
     job.commit("1", job.row("000000-in", 0, key="a", text="first"))
     written = write_tars(ledger, str(tmp_path / "to"), beside=True)

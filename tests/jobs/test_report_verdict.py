@@ -102,14 +102,17 @@ def test_a_margin_is_kept_missed_or_absent(found: Savings) -> None:
 
 
 def test_time_is_claimed_only_where_the_interval_leaves_no_doubt(found: Savings) -> None:
-    for seconds, saved, said in (
-        (11.0, _interval(-0.1), "took 10.0 % more time"),
-        (6.0, _interval(0.4), "took 40.0 % less time"),
-        (6.0, Interval(estimate=0.4, low=-8, high=8.8), "leave open whether any was saved"),
-        (6.0, None, "leave open whether any was saved"),
+    for seconds, saved, said, headline in (
+        (11.0, _interval(-0.1), "took 10.0 % more time", " but took 10.0 % more time"),
+        (6.0, _interval(0.4), "took 40.0 % less time", " and took 40.0 % less time"),
+        (6.0, Interval(estimate=0.4, low=-8, high=8.8), "leave open whether any was saved", ", overheads included"),
+        (6.0, None, "leave open whether any was saved", ", overheads included"),
     ):
         measured = replace(found, time=windows(seconds, saved=saved))
         assert said in _text(measured)
+        assert verdict(measured, finished=True, caveat=None).headline == (
+            "Stopping early spared 38.3 % of the model's arithmetic" + headline
+        )
         card = verdict(measured, finished=True, caveat=None).cards[2]
         assert card.clear == ("leave open" not in said)
         assert "880" not in card.range
