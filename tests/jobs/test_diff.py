@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.diff import COUNTS, diff, difference
@@ -73,6 +73,7 @@ def test_what_was_set_differently_is_named(make_job: Any) -> None:
 _words = st.lists(st.sampled_from(["a", "b", "c"]), max_size=4).map(" ".join)
 
 
+@settings(deadline=None)  # a busy machine
 @given(_words, _words)
 def test_difference_is_symmetric_and_zero_for_the_same_words(one: str, other: str) -> None:
     assert difference(one, other) == difference(other, one)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.repeated_names import name_digest, repeated_names
 
 
+@settings(deadline=None)  # a busy machine
 @given(st.lists(st.text(max_size=3), max_size=60))
 def test_exactly_the_names_that_occur_again(names: list[str]) -> None:
     again = {name for name in names if names.count(name) > 1}
