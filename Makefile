@@ -49,14 +49,15 @@ demo: install  ## make input, caption it, print where rows and summary are
 
 .PHONY: test
 test: check  ## checks and all default tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
 .PHONY: check
-check: install  ## format, lint, types, import directions
+check: install  ## format, lint, types, import directions, known weaknesses
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/audit.py
 
 .PHONY: format
 format: install  ## rewrite the code in the project's format
@@ -71,6 +72,18 @@ mutants: install  ## apply deliberate mistakes to a copy; fails if the tests mis
 faults: install  ## kill drivers, actors, readers and nodes of real jobs, 60 times at random (faults.jsonl); half an hour
 	$(BIN)/python -m pytest -m slow tests/integration
 	$(BIN)/python benchmarks/faults.py --log faults.jsonl
+
+.PHONY: cluster
+cluster: install  ## jobs on clusters of several nodes that lose nodes, head and all; minutes
+	$(BIN)/python -m pytest -s -m "slow or not slow" tests/integration/cluster
+
+.PHONY: audit
+audit: install  ## known weaknesses of what is installed (OSV); says so where the database is out of reach
+	$(BIN)/python .ci/audit.py
+
+.PHONY: bench-scaling
+bench-scaling: install  ## jobs with 1, 2 and 4 actors beside what `mue plan` says; ten minutes
+	$(BIN)/python benchmarks/scaling.py
 
 .PHONY: bench
 bench: install  ## peak memory on a 2 GiB shard; minutes

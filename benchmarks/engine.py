@@ -155,7 +155,9 @@ def region_report(
             "rows_per_s": work.rows / seconds,
             "store_mib": runs[0].bytes / 2**20,
         }
-        for other, key in (("never", "no_exit_ratio"), ("compact", "compact_R"), ("mask", "mask_R")):
+        # What full depth loses at this group, regrouping loses too.
+        keys = (("full", "full_R"), ("never", "no_exit_ratio"), ("compact", "compact_R"), ("mask", "mask_R"))
+        for other, key in keys:
             if f"{other} {group}" in measured:
                 entry[key] = ratio(measured, f"{other} {group}", full)
         if f"saving {group}" in measured:

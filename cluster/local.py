@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 READ_CPUS = 0.25
@@ -70,6 +71,11 @@ def torch_threads(cores: int, actors: int) -> int:
     The threads of one matrix product wait for each other, so one busy core stalls all of them.
     """
     return max(1, (cores - 1) // actors)
+
+
+def actor_threads(node_cpus: Sequence[int], actors: int) -> int:
+    """Return the torch threads of each of `actors` spread over nodes, on CPUs: no more than any one node has."""
+    return max(1, min((sum(node_cpus) - len(node_cpus)) // actors, max(node_cpus) - 1))
 
 
 def _floor(cpus: float) -> float:

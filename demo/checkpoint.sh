@@ -14,11 +14,11 @@ part=${2:-1}
 python=${PYTHON:-python}
 mue=${MUE:-mue}
 here=$(dirname "$0")
-often=(--set training.precision=bfloat16 --set training.validation_rows=500)
-to=()
-if [ "$part" != 1 ]; then to=(--to "$folder/demo"); fi
+to=() fewer=()
+if [ "$part" != 1 ]; then to=(--to "$folder/demo") fewer=(--rows 60 --screen-rows 30 --points 2); fi
 
 of() { echo $((($1 + part - 1) / part)); }
+often=(--set training.precision=bfloat16 --set training.validation_rows="$(of 500)")
 
 "$mue" corpus "$folder/drawn" --rows "$(of 100000)" --val 1000 --test 2000
 "$mue" train "$folder/drawn" --output "$folder/first" --recipe drawn --steps "$(of 9000)" \
@@ -43,7 +43,7 @@ of() { echo $((($1 + part - 1) / part)); }
 for task in caption entailment; do
   if [ ! -f "$folder/tuned/$task/tune.json" ]; then
     "$mue" tune "$folder/fourth/model" "$folder/drawn/val" --output "$folder/tuned/$task" --tasks "$task" \
-      --write --default balanced || [ "$part" != 1 ]
+      --write --default balanced "${fewer[@]}" || [ "$part" != 1 ]
   fi
 done
 "$python" "$here/ship.py" "$folder/first" "$folder/second" "$folder/third" "$folder/fourth" "$folder/drawn" "${to[@]}"

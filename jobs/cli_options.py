@@ -45,6 +45,12 @@ Exits = Annotated[str | None, typer.Option("--exits", metavar="EXITS", help=f"{h
 Actors = Annotated[
     str | None, typer.Option("--actors", metavar="N or MIN:MAX", help="Model actors: a number, or bounds.")
 ]
+RunName = Annotated[
+    str | None,
+    typer.Option(
+        "--run", metavar="NAME", help="Name of the job on the cluster; left out: told from the output folder."
+    ),
+]
 
 
 def overrides_of(
@@ -61,8 +67,14 @@ def overrides_of(
     if exits is not None:
         found.append(f"exits={exits}")
     if actors is not None:
-        low, colon, high = actors.partition(":")
-        if not low.isdecimal() or (colon and not high.isdecimal()):
-            raise ConfigError(f"--actors '{actors}': expected a number or MIN:MAX, as in --actors 2 or --actors 2:8")
-        found += [f"actors.min={int(low)}", f"actors.max={int(high or low)}"]
+        low, high = actor_bounds(actors)
+        found += [f"actors.min={low}", f"actors.max={high}"]
     return [*found, *(overrides or [])]
+
+
+def actor_bounds(actors: str) -> tuple[int, int]:
+    """Return fewest and most actors of `2` or `2:8`."""
+    low, colon, high = actors.partition(":")
+    if not low.isdecimal() or (colon and not high.isdecimal()) or not 0 < int(low) <= int(high or low):
+        raise ConfigError(f"--actors '{actors}': expected a number or MIN:MAX, as in --actors 2 or --actors 2:8")
+    return int(low), int(high or low)

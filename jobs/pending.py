@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from pipeline.intervals import Ranges, subtract
 from pipeline.ledger import Ledger
 from pipeline.plan import Plan, PlannedShard
 from pipeline.records import ShardCode, ShardState
+from pipeline.rewrite import skip_all_but
 from pipeline.shard_failures import ShardFailure
 from pipeline.shard_read import ShardRead
 
@@ -64,6 +65,11 @@ def reopen(ledger: Ledger, failures: Sequence[ShardFailure]) -> None:
     """Let shards that were given up be read once more."""
     for failure in failures:
         ledger.withdraw_failure_entry(failure)
+
+
+def reads_of(plan: Plan, rows: Mapping[str, Ranges]) -> list[ShardRead]:
+    """Return the shards of `rows`, to be read for these rows alone."""
+    return [_read(shard, skip_all_but(rows[shard.shard_id])) for shard in plan.shards if shard.shard_id in rows]
 
 
 def _read(shard: PlannedShard, skip: tuple[tuple[int, int], ...]) -> ShardRead:

@@ -89,7 +89,9 @@ def prepare(
         fingerprint=fingerprint_of(parts),
         fingerprint_parts=parts,
         audit_seed=spec.audit.seed,
-        audit_rates={"all": float(spec.audit.rate)},
+        audit_rates=spec.audit.rates_by_stratum(),
+        audit_margin=spec.audit.margin,
+        audit_windows=spec.audit.windows,
         fields=spec.inputs.fields,
     )
     return PreparedJob(spec=spec, plan=plan, facts=facts, exits=exits, generation=generation)

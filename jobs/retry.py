@@ -14,18 +14,19 @@ from cluster.local import local_layout
 from jobs.job_folder import RUN, open_job, run_facts
 from jobs.machine import this_machine
 from jobs.outcome import JobOutcome, judged, stopped
+from jobs.pending import reads_of
 from jobs.planning import PreparedJob, prepare
 from jobs.progress import ProgressView
 from jobs.regularly import regularly
 from jobs.run_record import RunRecord, new_attempt
+from jobs.segment_audit import shadows_alone
 from jobs.stopping import JobStop, StopNow, driving
 from mue_model.config import ConfigError, parse_config
 from mue_model.config_errors import unknown_key
 from pipeline.ledger import Ledger
 from pipeline.plan import Plan
 from pipeline.records import ErrorCode, RowStatus
-from pipeline.rewrite import PartRewriter, failed_rows, skip_all_but
-from pipeline.shard_read import ShardRead
+from pipeline.rewrite import PartRewriter, failed_rows
 from pipeline.spec import JobSpec
 
 
@@ -170,22 +171,15 @@ def _run(
         watched=record.previous_was_killed,
     )
     work = partial(stream_segment, take=rewriter.take)
-    segment_run = SegmentRun(job, plan, ledger, record.attempt, stop, cores=machine.cores, work=work)
-    with ray_session(num_cpus=layout.ray_num_cpus), stop.listening():
-        rounds.run(partial(_reads, plan, rewriter), segment_run)
-
-
-def _reads(plan: Plan, rewriter: PartRewriter) -> list[ShardRead]:
-    rows = rewriter.open_rows()
-    return [
-        ShardRead(
-            shard_id=shard.shard_id,
-            url=shard.url,
-            size=shard.size,
-            etag=shard.etag,
-            files=shard.files,
-            skip=skip_all_but(rows[shard.shard_id]),
+    with ray_session(num_cpus=layout.ray_num_cpus) as cpus, stop.listening():
+        segment_run = SegmentRun(
+            job,
+            plan,
+            ledger,
+            record.attempt,
+            stop,
+            node_cpus=cpus,
+            work=work,
+            audit=lambda _: shadows_alone(plan),
         )
-        for shard in plan.shards
-        if shard.shard_id in rows
-    ]
+        rounds.run(lambda: reads_of(plan, rewriter.open_rows()), segment_run)

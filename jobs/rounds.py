@@ -18,8 +18,9 @@ from pipeline.shard_read import ShardRead
 
 logger = logging.getLogger(__name__)
 
-RunRound = Callable[[list[ShardRead], bool, Suspects], None]
-"""Runs these reads; told whether to record what is in hand, and the suspects."""
+RunRound = Callable[[list[ShardRead], bool, Suspects], bool]
+"""Runs these reads; told whether to record what is in hand, and the suspects. Says whether it was cut short and the
+rest wants another round."""
 
 
 class Rounds:
@@ -52,8 +53,8 @@ class Rounds:
         while reads := patiently(reads_left):
             suspects = self._suspects()
             try:
-                run_round(reads, watched or bool(suspects), suspects)
-                break
+                if not run_round(reads, watched or bool(suspects), suspects):
+                    break
             except SegmentFailed as failed:
                 learnt = patiently(self._learnt)
                 if not failed.died or learnt == known:

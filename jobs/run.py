@@ -39,11 +39,11 @@ def run_job(spec: JobSpec, *, progress: ProgressView) -> JobOutcome:
     """
     job = prepare(spec)
     ledger = Ledger(Storage.open(spec.output.url))
-    if not ledger.storage.exists(MANIFEST):
+    if not patiently(lambda: ledger.storage.exists(MANIFEST)):
         _check_weights(job)
-    plan = ledger.adopt_plan(job.plan)
-    given_up = out_of_reach(ledger)
-    if not given_up and ledger.finalized(plan):
+    plan = patiently(lambda: ledger.adopt_plan(job.plan))
+    given_up = patiently(lambda: out_of_reach(ledger))
+    if not given_up and patiently(lambda: ledger.finalized(plan)):
         logger.info("every row is committed already: no shard is opened")
         show_progress(progress, plan, ledger.progress())
         return judged(spec.failures, plan, ledger, shards_opened=0)
@@ -132,17 +132,19 @@ def _run_missing(job: PreparedJob, plan: Plan, ledger: Ledger, record: RunRecord
         max_poison_rows=failures.max_poison_rows,
         watched=record.previous_was_killed,
     )
-    segment_run = SegmentRun(job, plan, ledger, record.attempt, stop, cores=machine.cores)
     shard_ids = [read.shard_id for read in reads]
     again: list[ShardRead] = []
     # Ray installs a SIGTERM handler of its own when it starts, so ours comes again after it.
-    with ray_session(num_cpus=layout.ray_num_cpus), stop.listening():
+    with ray_session(num_cpus=layout.ray_num_cpus) as cpus, stop.listening():
+        segment_run = SegmentRun(job, plan, ledger, record.attempt, stop, node_cpus=cpus, on_scale=record.note_scale)
         for start in range(0, len(shard_ids), SEGMENT_SHARDS):
             segment = set(shard_ids[start : start + SEGMENT_SHARDS])
             rounds.run(partial(unfinished_reads, plan, ledger, of=segment), segment_run)
         if not stop.cause and (again := patiently(lambda: second_reads(plan, ledger))):
             logger.warning("%d shards could not be read whole and are read once more", len(again))
-            segment_run(again, False, Suspects())
+            left = again
+            while left and segment_run(left, False, Suspects()):
+                left = patiently(lambda: second_reads(plan, ledger))
     if not stop.cause:
         patiently(lambda: give_up_bad_shards(plan, ledger))
     return len(reads) + len(again)

@@ -11,14 +11,17 @@ import secrets
 import time
 from typing import Any
 
+from jobs.gpu_energy import GpuEnergy
 from jobs.job_folder import RUN, run_facts
 from jobs.known_errors import exit_code_of
 from jobs.machine import this_machine
 from mue_model.model_names import lasting_name
 from pipeline.canonical_json import canonical_json
+from pipeline.control import Scale
 from pipeline.errors import PipelineError
 from pipeline.exit_codes import ExitCode
 from pipeline.ledger import Ledger
+from pipeline.patience import patiently
 from pipeline.spec import JobSpec
 
 logger = logging.getLogger(__name__)
@@ -29,6 +32,11 @@ _PACKAGES = ("mue", "ray", "torch", "pyarrow", "pillow", "tokenizers")
 def new_attempt() -> str:
     """Return a name for an attempt: it sorts by time and is unlike that of any other driver."""
     return f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that results may depend on."""
+    return {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
 class RunRecord:
@@ -42,6 +50,7 @@ class RunRecord:
         self.previous_was_killed = bool(self._earlier) and self._earlier[-1].get("exit_code") is None
         """The attempt before this one could not record its end: something ended its process."""
         self._began = time.monotonic()
+        self._gpus = GpuEnergy()
         self._rows_before = ledger.progress().rows_committed
         machine = this_machine()
         self._facts: dict[str, Any] = {
@@ -49,7 +58,7 @@ class RunRecord:
             "began": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "python": platform.python_version(),
             "platform": platform.platform(),
-            "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+            "packages": package_versions(),
             "cores": machine.cores,
             "memory_gib": round(machine.memory_gib, 1),
             # A model's folder by its full name: a retry may be typed in another directory.
@@ -58,6 +67,12 @@ class RunRecord:
         if retries is not None:
             self._facts["retries"] = retries
         self._write()
+
+    def note_scale(self, scale: Scale, segment: int) -> None:
+        """Record that the attempt goes on with other actors from a segment on: whoever asked for them looks here."""
+        known = self._facts.get("scales", [])
+        self._facts["scales"] = [*known, {"id": scale.id, "min": scale.min, "max": scale.max, "segment": segment}]
+        patiently(self._write)
 
     def end(self, exit_code: ExitCode, *, rows: int | None = None) -> None:
         """Record how the attempt ended. Rows per second count what it did over its whole time.
@@ -73,6 +88,8 @@ class RunRecord:
             "rows": rows,
             "rows_per_s": round(rows / wall_s, 3),
         }
+        if (energy := self._gpus.joules()) is not None:
+            self._facts["gpu_energy"] = energy
         self._write()
 
     def end_badly(self, error: BaseException) -> None:

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from cluster.yaml_text import yaml_text
 from mue_model.config_errors import alternatives
 from pipeline.spec import JobSpec
 
@@ -34,7 +35,7 @@ def job_schema() -> dict[str, Any]:
 
 def spec_as_yaml(spec: JobSpec) -> str:
     """Return `spec`, defaults included, as a job file that loads to the same spec."""
-    return yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return yaml_text([spec.model_dump(mode="json")])
 
 
 def help_of(path: str) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from pipeline.control import StopWatch, request_stop
+from pipeline.control import StopWatch, read_control, request_stop
 from pipeline.exit_codes import ExitCode
 from pipeline.lease_keeper import held_lease
 from pipeline.ledger import Ledger
@@ -62,9 +62,11 @@ class JobStop:
         threading.Thread(target=self._drain, name="mue-drain", daemon=True).start()
 
     def look(self) -> None:
-        """Notice a request that somebody else left in `control.json`."""
+        """Notice a request that somebody else left in `control.json`, and see to it that ours stays there."""
         if self.cause is None and self._watch.stopped():
             self.request(StopCause(exit_code=ExitCode.INTERRUPTED, reason="stopped by a request in control.json"))
+        elif self.cause is not None and self._draining and read_control(self._storage).stop != self._attempt:
+            request_stop(self._storage, self._attempt)
 
     @contextmanager
     def listening(self) -> Iterator[None]:

@@ -9,6 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.audit_findings import agreement, time_saved
+from jobs.exact_sum import exact_sum
+from jobs.interval import Interval
 from jobs.job_folder import PlannedModel, planned_model, run_facts
 from pipeline.ledger import Ledger
 from pipeline.records import REUSED, RowStatus, ShardState
@@ -63,6 +66,10 @@ class Summary:
     """Executed in a row's place without need. Not a cost of the row."""
     flops_of_other_rows: int
     """Executed for rows that failed or were filtered: never a saving."""
+    agreement: Interval | None
+    """Estimated share of rows to which full depth gives the same answer; None without shadow rows."""
+    time_saved: Interval | None
+    """Measured against full depth in timing windows; None with fewer than two."""
     rows_per_s: float | None
     """Measured by the last run, model load and start included; None where it left no measurement."""
     wall_s: float | None
@@ -121,6 +128,8 @@ def summarise(ledger: Ledger) -> Summary:
         decoder_layers=model.decoder_layers,
         **{name: totals.flops[name] for name in _FLOPS},
         flops_of_other_rows=totals.flops_of_other_rows,
+        agreement=agreement(ledger),
+        time_saved=time_saved(ledger),
         rows_per_s=_number(run.get("rows_per_s")),
         wall_s=_number(run.get("wall_s")),
         model=model.name,
@@ -160,12 +169,6 @@ class _Totals:
         steps = pc.list_flatten(ok["decoder_layers_run"])
         self.decoder_layers += exact_sum(steps)
         self.decoder_steps += len(steps) - steps.null_count
-
-
-def exact_sum(column: pa.ChunkedArray) -> int:
-    """Return the sum of an integer column, exact where int64 would wrap; 0 for an empty one."""
-    total = pc.sum(pc.cast(column, pa.decimal128(38, 0)), min_count=0).as_py()
-    return int(total)
 
 
 def _counts(column: pa.ChunkedArray) -> dict[str, int]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
+from jobs.interval import Interval
 from jobs.progress import duration
 from jobs.summary import Summary
 from jobs.terminal import pairs_table
@@ -25,14 +26,14 @@ def summary_facts(summary: Summary) -> dict[str, Any]:
         "flops_saved_share": summary.saved_share,
         "flops_saved_share_net_of_checks": summary.net_saved_share,
         "paper_layer_metric": summary.paper_layer_metric,
-        "measured_time_saved": None,
+        "measured_time_saved": summary.time_saved.document() if summary.time_saved else None,
         "notes": notes(summary),
     }
 
 
 def notes(summary: Summary) -> list[str]:
     """Return what a reader of the figures must know."""
-    found = [f"measured time saved: {TIME_NOT_MEASURED}"]
+    found = [] if summary.time_saved else [f"measured time saved: {TIME_NOT_MEASURED}"]
     if summary.model_caveat:
         found.insert(0, summary.model_caveat)
     return found
@@ -67,8 +68,10 @@ def _lines(summary: Summary) -> list[tuple[str, str]]:
     lines += [
         ("paper's layer metric", f"{_percent(summary.paper_layer_metric)} of layers not run; neither FLOPs nor time"),
         ("measured speed", _speed(summary)),
-        ("measured time saved", TIME_NOT_MEASURED),
+        ("measured time saved", _time_saved(summary)),
     ]
+    if summary.agreement:
+        lines.append(("same answer at full depth", f"{range_of(summary.agreement)} of rows, by shadow rows"))
     return [*lines, ("model", (summary.model_caveat or summary.model).removeprefix("model "))]
 
 
@@ -110,6 +113,15 @@ def _speed(summary: Summary) -> str:
         return "no measurement in this folder"
     wall = f" over {duration(summary.wall_s)}" if summary.wall_s is not None else ""
     return f"{summary.rows_per_s:,.2f} rows/s{wall}"
+
+
+def _time_saved(summary: Summary) -> str:
+    return f"{range_of(summary.time_saved)}, by timing windows" if summary.time_saved else TIME_NOT_MEASURED
+
+
+def range_of(share: Interval) -> str:
+    """Return an estimated share with its range, as in `90.2 % (79.4 to 96.4)`."""
+    return f"{100 * share.estimate:.1f} % ({100 * share.low:.1f} to {100 * share.high:.1f})"
 
 
 def _depth(mean: float | None, layers: int | None, unit: str = "") -> str:

@@ -21,7 +21,12 @@ class Config(BaseModel):
     """Frozen, keyword-only settings; an unknown key is an error, and so is a number that is not finite."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=(), allow_inf_nan=False
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+        allow_inf_nan=False,
+        hide_input_in_errors=True,  # of tracebacks: our own messages show values, but for secrets
     )
 
 
@@ -198,6 +203,8 @@ class EngineConfig(Config):
     """Computation dtype. It can change rows within the tolerance of the fingerprint, where it is recorded."""
     threads: int = Field(default=0, ge=0)
     """CPU threads of torch in an actor; 0: `mue run` shares the machine's cores out, elsewhere torch chooses."""
+    rows_per_s: float | None = Field(default=None, gt=0)
+    """Most rows that one actor finishes in a second; left out: as many as it can. For a device that others use too."""
 
     def check_fits(self, exits: ExitConfig, generation: GenerationConfig) -> None:
         """Raise `ConfigError` if this policy cannot decode as the job asks."""

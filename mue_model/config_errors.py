@@ -16,6 +16,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+HOLDS_SECRET = "holds_secret"
+"""Type of errors whose value must not be repeated."""
 _WORDS = {float: "a number", int: "a whole number", str: "text", bool: "true or false", type(None): "null"}
 _PLURALS = {"a number": "numbers", "a whole number": "whole numbers", "text": "texts"}
 _WRONG_KIND = ("_type", "_parsing")
@@ -125,6 +127,8 @@ def _problem(annotation: Any, path: tuple[str, ...], problem: Any) -> Problem:
     """One validation error at the very value that is wrong."""
     if problem["type"] == "missing":
         return Problem(path=path, text=f"{'.'.join(path)}: required, but not given")
+    if problem["type"] == HOLDS_SECRET:
+        return Problem(path=path, text=f"{'.'.join(path)}: {problem['msg']}")
     if problem["type"].endswith(_WRONG_KIND):
         return _line(path, problem["input"], f"expected {expected(annotation)}")
     if problem["type"] == "literal_error":

@@ -39,6 +39,18 @@ class ExitPolicy(Protocol):
         ...
 
 
+def sharing_class(policy: ExitPolicy, uid: str) -> str | None:
+    """Return what rows with equal inputs must have in common, too, to share one encoding; None: they may not.
+
+    Asks the policy's method of this name, if it has one.
+    """
+    own = getattr(policy, "sharing_class", None)
+    if own is not None:
+        found: str | None = own(uid)
+        return found
+    return None if getattr(policy, "row_dependent", True) else ""
+
+
 def decide_at(
     policy: ExitPolicy,
     stage: Stage,

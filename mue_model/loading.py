@@ -10,6 +10,7 @@ from mue_model.engine.batch import BatchRunner
 from mue_model.engine.batches import Batches
 from mue_model.engine.dense import DenseRunner
 from mue_model.engine.engine import Engine
+from mue_model.engine.paced import PacedRunner
 from mue_model.engine.runner import Runner
 from mue_model.exits import CosineExit, ExitPolicy
 from mue_model.layers import Attention, AttentionKernel, attend_fused
@@ -72,7 +73,11 @@ def build_engine(facts: ModelFacts, exits: ExitConfig, generation: GenerationCon
     config.check_fits(exits, generation)
     model = load_model(facts, device=config.device, dtype=config.dtype)
     policy = CosineExit.from_config(exits, facts.config, generation.max_tokens)
-    runner = make_runner(model, policy, generation, exits.kv_policy, config)
+    return engine_of(make_runner(model, policy, generation, exits.kv_policy, config), facts)
+
+
+def engine_of(runner: Runner, facts: ModelFacts) -> Engine:
+    """Start an engine that drives `runner` and answers with texts."""
     tokenizer = facts.processor.tokenizer
     return Engine(runner, lambda tokens: tokenizer.decode(tokens).strip())
 
@@ -81,6 +86,9 @@ def make_runner(
     model: MueModel, policy: ExitPolicy, generation: GenerationConfig, kv_policy: KvPolicy, config: EngineConfig
 ) -> Runner:
     """Return what batches rows as `config` says."""
+    runner: Runner
     if config.policy == "regroup":
-        return DenseRunner(model, policy, generation, kv_policy, config)
-    return Batches(BatchRunner(model, policy, generation, kv_policy, config.policy), config.group_size)
+        runner = DenseRunner(model, policy, generation, kv_policy, config)
+    else:
+        runner = Batches(BatchRunner(model, policy, generation, kv_policy, config.policy), config.group_size)
+    return runner if config.rows_per_s is None else PacedRunner(runner, config.rows_per_s)

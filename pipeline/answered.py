@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -30,6 +31,7 @@ def answered_table(
     *,
     attempt: str,
     actor: str,
+    shadows: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> pa.Table:
     """Return the rows with their answers as a `COMMIT_SCHEMA` table, in the same order.
 
@@ -42,6 +44,7 @@ def answered_table(
         facts: Of the model that answered.
         attempt: The attempt that they belong to.
         actor: Who answered.
+        shadows: What full depth says of some of the rows, by uid.
     """
     answers = iter(results)
     timings = decoded.select(["read_ms", "decode_ms"]).to_pylist()
@@ -57,6 +60,7 @@ def answered_table(
                 raise AssertionError(f"row {row.asked.uid} got the answer of {result.uid}")
             columns |= {"actor": actor, **_answer(row.asked, result, facts)}
             columns["timings"] = times | {"queue_ms": result.queue_ms, "infer_ms": result.infer_ms}
+            columns["shadow"] = shadows.get(result.uid)
         found.append(columns)
     arrays: dict[str, Any] = {
         field.name: pa.array([columns.get(field.name) for columns in found], field.type)
@@ -92,6 +96,7 @@ def _answer(row: RowInput, result: RowResult, facts: ModelFacts) -> dict[str, An
         "candidates": answers or None,
         "finish_reason": result.finish_reason,
         "n_tokens": len(result.tokens),
+        "tokens": result.tokens,
         "image_layers_run": trace.image,
         "text_layers_run": trace.text,
         "decoder_layers_run": trace.decoder,

@@ -26,10 +26,12 @@ class Guard:
     watched: bool = False
     """A process of this job died lately: rows in hand are recorded."""
     suspects: Suspects = field(default_factory=Suspects)
+    scale_id: str | None = None
+    """The request for actors that the segment runs with; another one ends it early."""
 
     def stop_watch(self) -> StopWatch:
-        """Return what tells that the attempt is to end."""
-        return StopWatch(self.output, self.attempt)
+        """Return what tells that the segment is to end: with its attempt, or to go on with other actors."""
+        return StopWatch(self.output, self.attempt).also_for_other_actors(self.scale_id)
 
     def isolation(self, stage: ErrorStage, owner: str) -> Isolation:
         """Return the isolation of a process that does the work of `owner`, an actor or a task.

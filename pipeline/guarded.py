@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +15,10 @@ from pipeline.actor import ModelActor
 from pipeline.blocks import cut_at_images
 from pipeline.guard import Guard
 from pipeline.isolation import Isolation
+from pipeline.metrics import RayMeter, RowMetrics
+from pipeline.metrics_file import MetricsFile
 from pipeline.records import COMMIT_SCHEMA, ErrorStage
+from pipeline.storage import Storage
 from pipeline.watchdog import Watchdog, ends_process_after
 
 
@@ -58,16 +63,27 @@ class GuardedModelActor:
         self._isolation: Isolation | None = None
         if guard.watched or _restarted():
             self._isolation = guard.isolation(ErrorStage.INFER, context.get_actor_id() or "driver")
-        self._model = ModelActor(*model)
+        # Where processes die there is no timing: whoever waits for a drained process would be suspect too.
+        self._model = ModelActor(*model, windows=self._isolation is None, stopped=self._stop.stopped)
         self._watchdog = Watchdog(guard.stuck_s, lambda: self._model.turns)
+        self._meters = RowMetrics(RayMeter(), self._model.occupancies)
+        process = f"{guard.attempt}-{context.get_actor_id() or 'driver'}-{secrets.token_hex(3)}"
+        self._metrics = MetricsFile(
+            Storage.open(guard.output), process, self._model.tally.lines, lambda: not self._model.tally.idle
+        )
+        self._metrics.write()
 
     def __call__(self, table: pa.Table) -> Iterator[pa.Table]:
         """Return the answers of one call in order, in pieces that Ray does not cut inside an image."""
         if self._stop.stopped():
-            return iter([COMMIT_SCHEMA.empty_table()])
+            return cut_at_images(COMMIT_SCHEMA.empty_table())  # a generator: Ray takes no other iterator
         with self._watchdog.working():
             answer = self._model.answer
-            answers = answer(table) if self._isolation is None else self._isolation.run(table, answer)
+            careful = partial(answer, audited=False)
+            answers = answer(table) if self._isolation is None else self._isolation.run(table, answer, careful)
+        self._meters.count(answers)
+        if self._model.tally.idle:
+            self._metrics.write()
         return cut_at_images(answers)
 
 

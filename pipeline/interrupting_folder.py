@@ -22,16 +22,19 @@ class Killed(BaseException):
     """Stands for the end of the process: nothing that handles errors catches it."""
 
 
-def interrupting(storage: Storage, *, at: int, moment: Moment, killed: bool = True) -> Storage:
+def interrupting(
+    storage: Storage, *, at: int, moment: Moment, killed: bool = True, error: int = errno.ENOSPC
+) -> Storage:
     """Return `storage` so changed that its `at`-th write, counted from 0, goes wrong.
 
     Args:
         storage: Keeps everything that was written up to then.
         at: Which create, write or delete fails.
         moment: `before` it takes effect, `after` it did, or `torn`: with half of the data in a temporary file.
-        killed: Raise `Killed`; else an I/O error, as from a full disk.
+        killed: Raise `Killed`; else an I/O error.
+        error: Number of the I/O error: as from a full disk, or one that passes.
     """
-    return Storage(storage.url, InterruptingFolder(storage.folder, at, moment, killed))
+    return Storage(storage.url, InterruptingFolder(storage.folder, at, moment, killed, error))
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class InterruptingFolder:
     at: int
     moment: Moment
     killed: bool
+    error: int
     _writes: count[int] = field(default_factory=count)
 
     def create(self, path: str, data: bytes) -> bool:
@@ -89,4 +93,4 @@ class InterruptingFolder:
             self.inner.write(posixpath.join(posixpath.dirname(path), f"{TEMPORARY}torn"), data[: len(data) // 2])
         if self.killed:
             raise Killed(f"{self.moment} the write of {path}")
-        raise OSError(errno.ENOSPC, f"{self.moment} the write of {path}")
+        raise OSError(self.error, f"{self.moment} the write of {path}")

@@ -23,19 +23,22 @@ class Isolation:
     def __init__(self, stage: ErrorStage, record: HandRecord, suspects: Suspects) -> None:
         self._stage, self._record, self._suspects = stage, record, suspects
 
-    def run(self, table: pa.Table, work: Work) -> pa.Table:
-        """Return what `work` gives for the table; quarantined rows reach it as failed ones."""
-        table = self._with_failures(table)
-        return pa.concat_tables(
-            [self._piece(table.slice(start, stop - start), work) for start, stop in self._cut(table)]
-        )
+    def run(self, table: pa.Table, work: Work, careful: Work | None = None) -> pa.Table:
+        """Return what `work` gives for the table; quarantined rows reach it as failed ones.
 
-    def _piece(self, piece: pa.Table, work: Work) -> pa.Table:
+        `careful`, if given, does the work on suspects: nothing but what must be done.
+        """
+        table = self._with_failures(table)
+        pieces = (table.slice(start, stop - start) for start, stop in self._cut(table))
+        return pa.concat_tables([self._piece(piece, work, careful or work) for piece in pieces])
+
+    def _piece(self, piece: pa.Table, work: Work, careful: Work) -> pa.Table:
         rows = tuple(row for row in _rows_at_risk(piece) if row is not None)
         if not rows:
             return work(piece)
-        with self._record.holding(rows, self._care(rows[0])):
-            return work(piece)
+        care = self._care(rows[0])
+        with self._record.holding(rows, care):
+            return work(piece) if care is Care.TOGETHER else careful(piece)
 
     def _cut(self, table: pa.Table) -> Iterator[tuple[int, int]]:
         return pieces_of([row and self._care(row) for row in _rows_at_risk(table)])

@@ -21,6 +21,7 @@ from pydantic import Field
 from mue_model.config import Config, ConfigError
 from pipeline.canonical_json import canonical_json, parse_json
 from pipeline.driver_identity import Driver
+from pipeline.patience import patiently
 from pipeline.receipts import LedgerError
 from pipeline.storage import FileAbsent, Storage
 
@@ -100,7 +101,8 @@ def take_lease(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Lease:
-    """Return the lease on the folder, taken for `driver`; waits only for a holder on another machine that is silent.
+    """Return the lease on the folder, taken for `driver`; waits only for a holder on another machine that is silent,
+    and where storage fails for a moment.
 
     Args:
         storage: The output folder.
@@ -113,12 +115,19 @@ def take_lease(
         LeaseHeld: Another driver holds it and is alive.
     """
     watched: LeaseRecord | None = None
-    since_s = clock()
+    since_s, token = clock(), secrets.token_hex(8)
+
+    def look() -> LeaseRecord | None:
+        return patiently(lambda: lease_in_force(storage), sleep=sleep)
+
+    def follow(holder: LeaseRecord | None) -> Lease | None:
+        record = _successor(holder, driver, token, length_s)
+        return patiently(lambda: _take(storage, record), sleep=sleep)
+
     while True:
-        holder = lease_in_force(storage)
+        holder = look()
         if holder is None or holder.released or holder.driver.life() == "gone":
-            lease = _follow(storage, holder, driver, length_s)
-            if lease is not None:
+            if lease := follow(holder):
                 return lease
             continue
         if holder.driver.life() == "runs":
@@ -127,10 +136,8 @@ def take_lease(
             watched, since_s = holder, clock()
         elif holder != watched:
             raise _held(storage, holder)
-        elif clock() - since_s > holder.length_s:
-            lease = _follow(storage, holder, driver, length_s)
-            if lease is not None:
-                return lease
+        elif clock() - since_s > holder.length_s and (lease := follow(holder)):
+            return lease
         sleep(min(1.0, holder.length_s / 20))
 
 
@@ -144,21 +151,33 @@ def lease_in_force(storage: Storage) -> LeaseRecord | None:
     return None
 
 
-def _follow(storage: Storage, holder: LeaseRecord | None, driver: Driver, length_s: float) -> Lease | None:
-    """Create the generation after the holder's; None where somebody else did."""
-    record = LeaseRecord(
+def _successor(holder: LeaseRecord | None, driver: Driver, token: str, length_s: float) -> LeaseRecord:
+    """The generation after the holder's."""
+    return LeaseRecord(
         generation=holder.generation + 1 if holder else 1,
-        token=secrets.token_hex(8),
+        token=token,
         driver=driver,
         since=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         length_s=length_s,
     )
-    if not storage.create(record.path, record.to_json()):
+
+
+def _take(storage: Storage, record: LeaseRecord) -> Lease | None:
+    """Create the record; None where somebody else has its generation. May be called again after a failure."""
+    if not storage.create(record.path, record.to_json()) and not _is_mine(storage, record):
         return None
     for generation in _generations(storage):
         if generation < record.generation:
             storage.delete(f"{FOLDER}/{generation:06d}.json")
     return Lease(storage, record)
+
+
+def _is_mine(storage: Storage, record: LeaseRecord) -> bool:
+    """Whether the record was created by an earlier call that failed after it."""
+    try:
+        return _read(storage, record.path).token == record.token
+    except FileAbsent:
+        return False
 
 
 def _held(storage: Storage, holder: LeaseRecord) -> LeaseHeld:

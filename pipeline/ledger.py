@@ -33,8 +33,8 @@ from pipeline.storage import FileAbsent, Storage
 PLAN = "plan.json"
 MANIFEST = "manifest.json"
 _SINGLE_FILES = (PLAN, "run.json")
-_FOLDERS = ("failures", "audit")
-"""What the manifest vouches for beside parts and receipts; requests, intents, metrics and reports are not evidence."""
+_FOLDERS = ("failures", "audit", "metrics")
+"""What the manifest vouches for beside parts and receipts; requests, intents and reports are not evidence."""
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 _ROUNDS = 20
@@ -137,13 +137,17 @@ class Ledger:
     def read_part(self, receipt: Receipt, columns: list[str] | None = None) -> pa.Table:
         """Return the rows of a receipt's part, or raise `LedgerError` if its file cannot be read."""
         assert receipt.part is not None
+        return self.read_file(receipt.part.path, columns)
+
+    def read_file(self, path: str, columns: list[str] | None = None) -> pa.Table:
+        """Return the rows of a data file, whether they count or not; raise `LedgerError` if it cannot be read."""
         try:
-            with self.storage.open_input(receipt.part.path) as file:
+            with self.storage.open_input(path) as file:
                 return pq.read_table(file, columns=columns)
         except (FileAbsent, pa.ArrowException, OSError) as error:
             reason = "it does not exist" if isinstance(error, FileAbsent) else " ".join(str(error).split())
             raise LedgerError(
-                f"{self.storage.url}/{receipt.part.path} cannot be read ({reason}); restore it, or have "
+                f"{self.storage.url}/{path} cannot be read ({reason}); restore it, or have "
                 f"'mue repair {self.storage.url} --apply' withdraw it and run again to compute its rows anew"
             ) from error
 

@@ -35,7 +35,7 @@ class Manifest(Config):
     parts: tuple[Part, ...]
     """Live parts; files in data/ that are not named here do not count."""
     files: dict[str, FileDigest]
-    """Every other file it vouches for: plan, run, receipts, failures, audit."""
+    """Every other file it vouches for: plan, run, receipts, failures, audit, metrics."""
 
     def to_json(self) -> bytes:
         """Return the bytes of `manifest.json`."""

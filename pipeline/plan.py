@@ -20,12 +20,13 @@ from pipeline.folder_images import FileRun
 from pipeline.folder_plan import runs_of_folder
 from pipeline.identity import shard_id_of
 from pipeline.row_totals import RowCount, RowSource
+from pipeline.shadow_strata import Stratum
 from pipeline.shard_urls import PlanError, expand_urls, is_local
 from pipeline.spec import FieldsConfig
 
 __all__ = ["Plan", "PlanError", "PlannedShard", "expand_urls", "plan_shards"]
 
-PLAN_VERSION = 2
+PLAN_VERSION = 3
 _LOOKUPS = 32
 """Lookups and counts at a time."""
 
@@ -48,9 +49,9 @@ class PlannedShard(Config):
 
 
 class Plan(Config):
-    """`Plan` v2: equal plans have equal bytes."""
+    """`Plan` v3: equal plans have equal bytes."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     shards: tuple[PlannedShard, ...]
     fingerprint: str
     """Digest of everything that changes results."""
@@ -58,8 +59,12 @@ class Plan(Config):
     """What the fingerprint was made of."""
     audit_seed: int
     """Seed of the keyed hash that selects shadow rows."""
-    audit_rates: dict[str, float]
-    """Share of rows to shadow, by stratum."""
+    audit_rates: dict[Stratum, float]
+    """Share of rows to shadow, by stratum of recorded depth; those that are left out are not shadowed."""
+    audit_margin: float | None = None
+    """Share of rows whose answer may differ from full depth's, as declared before the run."""
+    audit_windows: int = Field(default=0, ge=0)
+    """Timing windows of each model process."""
     fields: FieldsConfig
     """Which member of a row holds what."""
 

@@ -25,9 +25,11 @@ def check_same_job(present: Plan, plan: Plan, *, where: str) -> None:
     """Return only if `plan` may go on where `present` left off.
 
     Raises:
-        FingerprintMismatch: Something that may change a row differs; every such setting and shard is named.
+        FingerprintMismatch: Something that may change a row differs, or what is audited; every such setting and shard
+            is named.
     """
     if present.fingerprint == plan.fingerprint:
+        _check_same_audit(present, plan, where=where)
         return
     differences = shard_differences(present.shards, plan.shards)
     lines = explain_difference(present.fingerprint_parts, plan.fingerprint_parts)
@@ -37,6 +39,21 @@ def check_same_job(present: Plan, plan: Plan, *, where: str) -> None:
         f"{'; '.join(differences) or 'the fingerprints differ'}. "
         "Choose another --output, or go back to the settings and shards of that job"
     )
+
+
+def _check_same_audit(present: Plan, plan: Plan, *, where: str) -> None:
+    """What is audited is fixed before the first row, or the choice could follow the answers."""
+    differences = [
+        f"{name.replace('_', '.', 1)} {getattr(present, name)} -> {getattr(plan, name)}"
+        for name in ("audit_seed", "audit_rates", "audit_margin", "audit_windows")
+        if getattr(present, name) != getattr(plan, name)
+    ]
+    if differences:
+        raise FingerprintMismatch(
+            f"{where} holds a plan with another audit (there -> now): {'; '.join(differences)}. What is audited is "
+            "fixed before the first row: go back to the settings of that plan, choose another --output, or let the "
+            "job finish and use 'mue audit run'"
+        )
 
 
 def shard_differences(old: Iterable[PlannedShard], new: Iterable[PlannedShard]) -> list[str]:

@@ -13,6 +13,8 @@ from pydantic import Field, field_validator, model_validator
 from mue_model.config import Config, EngineConfig, ExitConfig, GenerationConfig
 from mue_model.prompts import NAMES
 from pipeline.row_field import RowField
+from pipeline.shadow_strata import STRATA, Stratum
+from pipeline.url_secrets import without_secrets
 
 DEMO_MODEL = "demo"
 """Name of the trained model that ships."""
@@ -104,7 +106,7 @@ class InputsConfig(Config):
     def _not_empty(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value or not all(url.strip() for url in value):
             raise ValueError("give at least one shard, for example 'shards/{00000..00003}.tar'")
-        return value
+        return tuple(map(without_secrets, value))
 
 
 class OutputConfig(Config):
@@ -116,6 +118,11 @@ class OutputConfig(Config):
     """Fewest rows of one data file, the last ones apart. A crash loses the work on parts that were not complete."""
     lease_s: float = Field(default=60.0, gt=0)
     """Seconds without a sign of life from a job on another machine after which this one may take its folder over."""
+
+    @field_validator("url")
+    @classmethod
+    def _no_secrets(cls, value: str) -> str:
+        return without_secrets(value)
 
 
 class GenerationSection(Config):
@@ -190,13 +197,46 @@ class FailuresConfig(Config):
     once, and they are done anew by the next run."""
 
 
-class AuditConfig(Config):
-    """The shadow audit. Only its seed is used so far; it is fixed in the plan."""
+class ShadowRatesConfig(Config):
+    """Rates of single strata of recorded depth, in place of `audit.rate`. A row's depth is the layers that it ran, of
+    image, text and tokens together, out of those there are."""
 
-    seed: int = 0
+    shallow: float | None = Field(default=None, ge=0, le=1)
+    """Of rows that ran up to half of the layers."""
+    middle: float | None = Field(default=None, ge=0, le=1)
+    """Up to three quarters."""
+    deep: float | None = Field(default=None, ge=0, le=1)
+    """More, but not all."""
+    full: float | None = Field(default=None, ge=0, le=1)
+    """All layers: full depth gives these rows the same answer by construction."""
+
+
+class AuditConfig(Config):
+    """The shadow audit: evidence about quality and time, taken while the job runs and fixed in the plan before it.
+
+    Off unless asked for: it costs time, and `mue audit run OUT` can look at a finished job's rows at any later time.
+    What a job needs depends on its rows and on what is to be shown: `mue audit plan` says it.
+    """
+
+    seed: int = Field(default=0, ge=0)
     """Seed of the keyed hash that selects shadow rows."""
-    rate: Literal[0] = 0
-    """Share of rows re-run at full depth. Only 0 is available so far."""
+    rate: float = Field(default=0.0, ge=0, le=1)
+    """Share of answered rows that are run again at full depth beside the others. Each costs the job what one row costs
+    without exits. 0: none."""
+    rates: ShadowRatesConfig = ShadowRatesConfig()
+    margin: float | None = Field(default=None, gt=0, lt=1)
+    """Largest share of rows whose answer may differ from full depth's for the job to count as no worse; to be declared
+    before it runs. 0.005 is half a percentage point. Left out: nothing is claimed."""
+    windows: int = Field(default=0, ge=0)
+    """Timing windows of each model process, spread over its rows: it is drained, then runs the same rows with exits
+    and at full depth against the clock. Each runs at least four times the rows in flight twice, more than a thousand
+    with the defaults, and keeps their images in memory. 0: none, and nothing is said about time saved."""
+
+    def rates_by_stratum(self) -> dict[Stratum, float]:
+        """Return the rate of every stratum."""
+        own = self.rates
+        found = {stratum: getattr(own, stratum) for stratum in STRATA}
+        return {stratum: self.rate if rate is None else rate for stratum, rate in found.items()}
 
 
 class JobSpec(Config):

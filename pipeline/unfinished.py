@@ -7,13 +7,23 @@ import re
 import time
 from dataclasses import dataclass
 
-from pipeline import compaction, intents, lease
+from pipeline import compaction, intents, lease, metrics_file
 from pipeline.folders import TEMPORARY
 from pipeline.local_folder import LocalFolder
 from pipeline.storage import Storage
 
 _OURS = re.compile(rf"{re.escape(TEMPORARY)}[0-9a-f]{{32}}")
-_FOLDERS = ("", "audit", "data", "done", compaction.FOLDER, "failures", intents.FOLDER, lease.FOLDER)
+_FOLDERS = (
+    "",
+    "audit",
+    "data",
+    "done",
+    compaction.FOLDER,
+    "failures",
+    intents.FOLDER,
+    lease.FOLDER,
+    metrics_file.FOLDER,
+)
 """Where a job writes."""
 
 

@@ -16,6 +16,7 @@ class Batches:
     def __init__(self, runner: BatchRunner, group_size: int) -> None:
         self._runner, self._group_size = runner, group_size
         self._waiting: deque[tuple[int, RowInput, Geometry]] = deque()
+        self._batches = self._rows_begun = 0
 
     @property
     def busy(self) -> bool:
@@ -25,6 +26,10 @@ class Batches:
     def room(self) -> int:
         """Return how many rows may be admitted now: enough to fill a batch of each of a few geometries."""
         return max(0, 8 * self._group_size - len(self._waiting))
+
+    def rows_wanted(self, *, scored: bool) -> int:
+        """Return the rows of one full batch."""
+        return self._group_size
 
     def admit(self, ticket: int, row: RowInput) -> None:
         """Take a row in."""
@@ -42,7 +47,15 @@ class Batches:
             else:
                 others.append((ticket, row, own))
         self._waiting.extendleft(reversed(others))
-        return self._answer(batch) if batch else []
+        if not batch:
+            return []
+        self._batches += 1
+        self._rows_begun += len(batch)
+        return self._answer(batch)
+
+    def occupancies(self) -> dict[str, float]:
+        """Return how full the batches were when they began."""
+        return {"batch": self._rows_begun / (self._batches * self._group_size)} if self._batches else {}
 
     def _answer(self, batch: list[tuple[int, RowInput]]) -> list[tuple[int, RowResult]]:
         error = None

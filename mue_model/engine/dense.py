@@ -19,12 +19,13 @@ from mue_model.engine.encoder_region import ENCODER, EncoderRegion
 from mue_model.engine.flight import Flight
 from mue_model.engine.runner import is_fatal, row_error
 from mue_model.engine.scheduler import Scheduler, Stage, rows_for_full_groups
-from mue_model.engine.score_region import ScoreRegion
+from mue_model.engine.score_region import SCORES, ScoreRegion
 from mue_model.exits import ExitPolicy
 from mue_model.exits import Stage as StreamKind
 from mue_model.model import MueModel
 from mue_model.rows import RowError, RowInput, RowResult
 
+_REGIONS = {ENCODER: "encoder", DECODER: "decoder", SCORES: "scores"}
 TOGETHER = 8
 """Rows that start decoding side by side, for their memory to be projected in one go: as many more are in flight."""
 
@@ -110,6 +111,10 @@ class DenseRunner:
     def room(self) -> int:
         """Return how many rows may be admitted now. Rows that share a stream take the place of one."""
         return max(0, self.rows_in_encoder - self.encoder.in_flight - len(self._encoded))
+
+    def rows_wanted(self, *, scored: bool) -> int:
+        """Return W of both regions together."""
+        return self.rows_in_encoder + (self.rows_in_scores if scored else self.rows_in_decoder)
 
     @torch.inference_mode()
     def admit(self, ticket: int, row: RowInput) -> None:
@@ -197,6 +202,16 @@ class DenseRunner:
         """Return how full the groups of a region were so far."""
         runs = [run for stage, run in self.scheduler.runs().items() if stage.region == region]
         return Occupancy(*(sum(column) for column in zip(*runs, strict=True))) if runs else Occupancy(0, 0, 0)
+
+    def occupancies(self) -> dict[str, float]:
+        """Return how full the groups of each place were so far, as in `decoder 2`; lanes of a place together."""
+        runs: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+        for stage, run in self.scheduler.runs().items():
+            runs.setdefault((stage.region, stage.place), []).append(run)
+        return {
+            f"{_REGIONS[region]} {place}": Occupancy(*(sum(column) for column in zip(*found, strict=True))).share
+            for (region, place), found in sorted(runs.items())
+        }
 
     @property
     def bytes(self) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor
 from mue_model import costs
 from mue_model.config import BatchPolicy, ModelConfig
 from mue_model.engine.tables import Geometry, Tables
-from mue_model.exits import ExitPolicy, Stage
+from mue_model.exits import ExitPolicy, Stage, sharing_class
 from mue_model.model import MueModel
 from mue_model.rows import ExitTrace, RowInput
 
@@ -124,22 +124,26 @@ def settle(
     return StreamResult(settled, layers_run, checks, computed)
 
 
+_Prompt = tuple[str | None, tuple[int, ...]]
+"""Who may share it, and its token ids."""
+
+
 class PromptCache:
     """Text streams of prompts already seen: they depend on the prompt only (decomposed checkpoints)."""
 
     def __init__(self, capacity: int = 1024) -> None:
         self._capacity = capacity
-        self._streams: dict[tuple[int, ...], StreamResult] = {}
+        self._streams: dict[_Prompt, StreamResult] = {}
 
-    def get(self, prompt_ids: tuple[int, ...]) -> StreamResult | None:
+    def get(self, prompt: _Prompt) -> StreamResult | None:
         """Return the stream of a prompt, if kept."""
-        return self._streams.get(prompt_ids)
+        return self._streams.get(prompt)
 
-    def put(self, prompt_ids: tuple[int, ...], stream: StreamResult) -> None:
+    def put(self, prompt: _Prompt, stream: StreamResult) -> None:
         """Keep the stream of a prompt; the oldest one goes when the cache is full."""
         if len(self._streams) >= self._capacity:
             self._streams.pop(next(iter(self._streams)))
-        self._streams[prompt_ids] = stream
+        self._streams[prompt] = stream
 
 
 def encode_rows(
@@ -161,7 +165,7 @@ def encode_rows(
         joint = settle(model, state, tables.joint, "joint", uids, exit_policy, batch_policy)
         return EncodedBatch(geometry, encoder.layer_norm(joint.state), joint, joint, np.zeros(len(rows), dtype=bool))
     image = settle(model, image_state, tables.image, "image", uids, exit_policy, batch_policy)
-    if getattr(exit_policy, "row_dependent", True):
+    if any(sharing_class(exit_policy, uid) is None for uid in uids):
         text_state = encoder.embed_text(_prompt_tensor(model, rows))
         text = settle(model, text_state, tables.text, "text", uids, exit_policy, batch_policy)
         reused = np.zeros(len(rows), dtype=bool)
@@ -180,17 +184,18 @@ def _shared_text(
     batch_policy: BatchPolicy,
 ) -> tuple[StreamResult, np.ndarray]:
     """Encode each distinct prompt once, new ones together; returns the rows' text streams and which reused one."""
-    known = {row.prompt_ids: prompts.get(row.prompt_ids) for row in rows}
-    first = {row.prompt_ids: number for number, row in reversed(list(enumerate(rows))) if not known[row.prompt_ids]}
+    asked = [(sharing_class(exit_policy, row.uid), row.prompt_ids) for row in rows]
+    known = {prompt: prompts.get(prompt) for prompt in asked}
+    first = {prompt: number for number, prompt in reversed(list(enumerate(asked))) if not known[prompt]}
     askers = sorted(first.values())
     if askers:
         asking = [rows[number] for number in askers]
         state = model.encoder.embed_text(_prompt_tensor(model, asking))
         fresh = settle(model, state, tables.text, "text", [row.uid for row in asking], exit_policy, batch_policy)
-        for place, row in enumerate(asking):
-            known[row.prompt_ids] = fresh.only(place)
-            prompts.put(row.prompt_ids, fresh.only(place))
-    streams = [stream for row in rows if (stream := known[row.prompt_ids])]
+        for place, number in enumerate(askers):
+            known[asked[number]] = fresh.only(place)
+            prompts.put(asked[number], fresh.only(place))
+    streams = [stream for prompt in asked if (stream := known[prompt])]
     layers_run = np.concatenate([stream.layers_run for stream in streams])
     reused = np.ones(len(rows), dtype=bool)
     reused[askers] = False

@@ -15,7 +15,7 @@ from mue_model.engine.flight import Flight
 from mue_model.engine.scheduler import Scheduler, Stage
 from mue_model.engine.streams import Lane, Shape, StreamStore
 from mue_model.engine.stretches import Stretch, checked_at, stretches_of
-from mue_model.exits import ExitPolicy
+from mue_model.exits import ExitPolicy, sharing_class
 from mue_model.exits import Stage as StreamKind
 from mue_model.grid import grid_of
 from mue_model.model import MueModel
@@ -68,7 +68,6 @@ class EncoderRegion:
         self._checked = {kind: checked_at(exit_policy, kind, model.config.encoder_layers) for kind in kinds}
         self._stretches = {kind: stretches_of(self._checked[kind]) for kind in kinds}
         self._sizes, self._ready = sizes, ready
-        self._shared = not getattr(exit_policy, "row_dependent", True)
         self._lanes: list[tuple[StreamStore, Lane]] = []
         self._lane_numbers: dict[tuple[str, Shape], int] = {}
         self._streams: dict[tuple[str, int], _Stream] = {}
@@ -102,7 +101,8 @@ class EncoderRegion:
             self._ready(flight)
 
     def _stream(self, store: StreamStore, shape: Shape, key: object, flight: Flight) -> _Stream:
-        key = (store.kind, key) if key is not None and self._shared else None
+        shared_by = sharing_class(self.exit_policy, flight.row.uid)
+        key = (store.kind, shared_by, key) if key is not None and shared_by is not None else None
         stream = self._by_key.get(key) if key else None
         if stream is None:
             stream = self._open(store, shape, key, flight)

@@ -72,10 +72,11 @@ class Engine:
         self._thread = threading.Thread(target=self._serve, name="mue-engine", daemon=True)
         self._thread.start()
 
-    def submit(self, rows: Sequence[RowInput]) -> Future[list[RowResult]]:
+    def submit(self, rows: Sequence[RowInput], *, ahead: bool = False) -> Future[list[RowResult]]:
         """Hand over rows from any thread; the future holds their results in input order.
 
-        The future fails with `EngineStopped` if the engine dies before the last of them is answered.
+        `ahead` lets them in before rows that wait already: for those that belong to an older call. The future fails
+        with `EngineStopped` if the engine dies before the last of them is answered.
         """
         call = _Call(rows)
         if not rows:
@@ -85,7 +86,10 @@ class Engine:
         with self._changed:
             if self._closed:
                 raise EngineStopped("the engine is closed; no rows are accepted") from self._death
-            self._waiting.extend(tickets)
+            if ahead:
+                self._waiting.extendleft(reversed(tickets))
+            else:
+                self._waiting.extend(tickets)
             self._changed.notify()
         return call.future
 
@@ -93,6 +97,10 @@ class Engine:
     def alive(self) -> bool:
         """Whether the engine still answers."""
         return self._thread.is_alive()
+
+    def occupancies(self) -> dict[str, float]:
+        """Return, for each stage that has run, rows over places of its groups so far."""
+        return self._runner.occupancies()
 
     def close(self) -> None:
         """Answer what was submitted, then stop."""

@@ -24,12 +24,20 @@ class Runner(Protocol):
         """Return how many rows may be admitted now; more than 0 where nothing is inside."""
         ...
 
+    def rows_wanted(self, *, scored: bool) -> int:
+        """Return W, the rows in flight that keep every group full; `scored`: rows have candidates to choose from."""
+        ...
+
     def admit(self, ticket: int, row: RowInput) -> None:
         """Take a row in."""
         ...
 
     def step(self, *, held_back: bool = False) -> list[tuple[int, RowResult]]:
         """Do some work; return what it finished. `held_back`: rows wait outside for want of room."""
+        ...
+
+    def occupancies(self) -> dict[str, float]:
+        """Return, for each stage that has run, rows over places of its groups; may be asked from other threads."""
         ...
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.local import ACTOR_GIB, DECODE_CPUS, READ_CPUS, WRITE_CPUS, local_layout
+from cluster.local import ACTOR_GIB, DECODE_CPUS, READ_CPUS, WRITE_CPUS, actor_threads, local_layout, torch_threads
 
 machines = given(st.integers(1, 512), st.integers(0, 16), st.floats(0.1, 4096) | st.just(math.inf))
 
@@ -51,3 +51,12 @@ def test_every_gpu_gets_one_actor_while_the_cores_last() -> None:
 def test_an_impossible_machine_is_refused(cores: int, gpus: int, memory_gib: float) -> None:
     with pytest.raises(ValueError, match="need a core"):
         local_layout(cores, gpus, memory_gib)
+
+
+@given(st.lists(st.integers(1, 256), min_size=1, max_size=20), st.integers(1, 500))
+def test_threads_of_actors_on_several_nodes_fit_them(node_cpus: list[int], actors: int) -> None:
+    threads = actor_threads(node_cpus, actors)
+    assert 1 <= threads <= max(1, max(node_cpus) - 1)
+    assert threads == 1 or threads * actors <= sum(node_cpus) - len(node_cpus)
+    if len(node_cpus) == 1:
+        assert threads == torch_threads(node_cpus[0], actors)

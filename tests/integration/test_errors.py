@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,9 +23,9 @@ from mue_model.seeded import seeded_array
 DrawShard = Callable[..., dict[str, bytes]]
 
 
-def mue(*arguments: str) -> subprocess.CompletedProcess[str]:
+def mue(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     program = "import sys; from jobs.cli import main; main()"
-    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "NO_COLOR": "1"}
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "NO_COLOR": "1", **settings}
     command = [sys.executable, "-c", program, *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200, check=False)
 
@@ -68,3 +70,33 @@ def test_an_actor_that_cannot_start_ends_the_job_with_its_reason(tmp_path: Path,
     assert result.stdout == "", "stdout is for data"
     assert "Traceback" not in result.stderr
     assert json.loads((tmp_path / "out" / "run.json").read_text())["exit_code"] == 1
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_a_cluster_that_does_not_answer_is_named_at_once(tmp_path: Path, shard: str, scheme: str) -> None:
+    address = f"{scheme}127.0.0.1:{_free_port()}"
+    began = time.monotonic()
+    result = mue("run", shard, "--output", str(tmp_path / "out"), RAY_ADDRESS=address)
+    assert time.monotonic() - began < 60, "Ray by itself tries for two minutes"
+    assert result.returncode == 1
+    [line] = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert f"RAY_ADDRESS={address}" in line
+    assert "unset RAY_ADDRESS" in line
+    assert "Traceback" not in result.stderr
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["exit_code"] == 1
+
+
+def test_a_ray_that_does_not_start_is_said_in_one_line(tmp_path: Path, shard: str) -> None:
+    # The sockets' names get too long for the system.
+    temporary = tmp_path / ("long" * 30)
+    temporary.mkdir()
+    result = mue("run", shard, "--output", str(tmp_path / "out"), RAY_TMPDIR=str(temporary))
+    assert result.returncode == 1
+    [line] = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert line.startswith("error: cannot start Ray here: ")
+    assert "Traceback" not in result.stderr

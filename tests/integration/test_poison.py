@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from jobs.shadow_estimate import ShadowEstimate, shadow_estimate
 from mue_model.config import EngineConfig, GenerationConfig
 from mue_model.loading import build_engine
+from mue_model.marked_rows import marked_uid
 from mue_model.model_names import model_facts
 from mue_model.rows import RowInput
 from pipeline.ledger import Ledger
@@ -136,3 +138,22 @@ def test_a_machine_that_kills_every_row_ends_the_job(tmp_path: Path, draw_shard:
     assert done.returncode == 3, done.stderr
     assert "failures.max_poison_rows is 1" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_shadow_that_kills_the_actor_costs_itself_and_not_its_row(tmp_path: Path, draw_shard: DrawShard) -> None:
+    draw_shard(tmp_path / "00000.tar", ROWS)
+    poison, shard, output = "000000-00000/17/0", str(tmp_path / "00000.tar"), tmp_path / "out"
+
+    done = mue("run", shard, *settings(output), "--set", "audit.rate=1", hostile=True, MUE_TEST_KILL=marked_uid(poison))
+
+    assert done.returncode == 0, done.stderr
+    rows = committed(output)
+    assert len(rows) == ROWS
+    assert failures(rows) == {}
+    assert rows[poison]["shadow"] is None
+    assert_same_answers(rows, committed_without_trouble(shard, tmp_path))
+    estimate = shadow_estimate(Ledger(Storage.open(str(output))))
+    assert isinstance(estimate, ShadowEstimate)
+    assert 1 <= estimate.lost <= 8, "those in hand beside it at the most"
+    assert estimate.shadowed == ROWS - estimate.lost

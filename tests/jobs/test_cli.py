@@ -25,7 +25,8 @@ COMMANDS = [
     "config show",
     "config schema",
 ]
-COMMANDS += ["model convert", "model show", "model digest"]
+COMMANDS += ["submit", "logs", "cancel", "resume", "scale", "cluster", "cluster init", "cluster render"]
+COMMANDS += ["model convert", "model show", "model digest", "audit", "audit plan", "audit run"]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

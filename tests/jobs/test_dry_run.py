@@ -63,7 +63,7 @@ def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rows_are_counted_and_answered_and_only_the_plan_is_written(
     mue: Mue, inputs: list[str], tmp_path: Path
 ) -> None:
-    facts = planned(mue, inputs, "--price-per-hour", "3600", "--rows", "8")
+    facts = planned(mue, inputs, "--price-per-hour", "3600", "--sample", "8")
     assert facts["rows"]["by_source"] == {"counted": 6, "side-car": 4, "footer": 2, "listed": 3}
     assert (facts["rows"]["rows"], facts["rows"]["exact"]) == (15, False)
     assert facts["shards_by_kind"] == {"tar": 2, "parquet": 1, "folder": 1}
@@ -88,18 +88,18 @@ def test_rows_are_counted_and_answered_and_only_the_plan_is_written(
 
 @pytest.mark.usefixtures("few_rows")
 def test_a_run_adopts_the_plan(mue: Mue, inputs: list[str], tmp_path: Path) -> None:
-    facts = planned(mue, inputs, "--rows", "1")
+    facts = planned(mue, inputs, "--sample", "1")
     written = (tmp_path / "out" / "plan.json").read_bytes()
     spec = load_spec(None, inputs=inputs, output="out", overrides=["model=seeded"])
     assert prepare(spec).plan.fingerprint == facts["fingerprint"]
     assert facts["plan_is_new"]
-    assert not planned(mue, inputs, "--rows", "1")["plan_is_new"]
+    assert not planned(mue, inputs, "--sample", "1")["plan_is_new"]
     assert (tmp_path / "out" / "plan.json").read_bytes() == written
 
 
 @pytest.mark.usefixtures("few_rows")
 def test_another_jobs_folder_is_refused_before_anything_is_answered(mue: Mue, inputs: list[str]) -> None:
-    planned(mue, inputs, "--rows", "1")
+    planned(mue, inputs, "--sample", "1")
     result = mue("plan", "a.tar", "--output", "out", "--model", "seeded")
     assert result.exit_code == 2
     assert "other inputs or settings" in result.stderr

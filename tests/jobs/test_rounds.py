@@ -27,10 +27,11 @@ class Script:
     def reads(self) -> list[ShardRead]:
         return [READ] if self._rounds else []
 
-    def __call__(self, reads: list[ShardRead], watched: bool, suspects: Suspects) -> None:
+    def __call__(self, reads: list[ShardRead], watched: bool, suspects: Suspects) -> bool:
         assert reads == [READ]
         self.told.append((watched, suspects))
         self._rounds.pop(0)()
+        return False
 
 
 def death(job: Any, care: Care | None = None, rows: tuple[int, int] = (0, 5)) -> Any:
@@ -123,3 +124,17 @@ def test_too_many_poison_rows_point_elsewhere(job: Any) -> None:
         TooMuchPoison, match=r"2 rows killed or hung .*max_poison_rows is 1: 000000-a/1/0, 000000-a/2/0"
     ):
         rounds(job, allowed=1).run(script.reads, script)
+
+
+def test_a_round_that_was_cut_short_is_followed_by_another(job: Any) -> None:
+    class CutShort(Script):
+        def __call__(self, reads: list[ShardRead], watched: bool, suspects: Suspects) -> bool:
+            super().__call__(reads, watched, suspects)
+            return len(self.told) < 3
+
+    script = CutShort(*[lambda: None] * 5)
+    rounds(job).run(script.reads, script)
+    assert len(script.told) == 3
+    script = CutShort(lambda: None)
+    rounds(job).run(script.reads, script)
+    assert len(script.told) == 1, "nothing was left to read"

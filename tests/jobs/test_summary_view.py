@@ -3,11 +3,13 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from jobs.interval import Interval
 from jobs.summary import summarise
 from jobs.summary_view import flops, summary_facts, summary_table
 
@@ -27,6 +29,19 @@ def test_the_three_numbers_are_named_apart(finished: Any) -> None:
     assert lines["measured time saved"] == "not measured in this run"
     assert lines["paper's layer metric"] == "50.0 % of layers not run; neither FLOPs nor time"
     assert lines["rows"] == "10: 9 ok, 1 failed"
+
+
+def test_what_an_audit_found_is_in_the_same_table_and_document(finished: Any) -> None:
+    share = Interval(estimate=0.9016, low=0.7942, high=0.9644)
+    summary = replace(summarise(finished.ledger), agreement=share, time_saved=share)
+    console = Console(file=io.StringIO(), width=100)
+    console.print(summary_table(summary))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "same answer at full depth  90.2 % (79.4 to 96.4) of rows, by shadow rows" in text
+    assert "measured time saved        90.2 % (79.4 to 96.4), by timing windows" in text
+    facts = summary_facts(summary)
+    assert facts["measured_time_saved"] == share.document()
+    assert not any("time saved" in note for note in facts["notes"])
 
 
 def test_an_untrained_model_is_called_so(finished: Any, make_job: Callable[..., Any]) -> None:

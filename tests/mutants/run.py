@@ -17,7 +17,7 @@ import tomllib
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-COPIED = ("mue_model", "pipeline", "tests", "pyproject.toml")
+COPIED = ("mue_model", "pipeline", "jobs", "cluster", "tests", "pyproject.toml")
 TIMEOUT_S = 120
 
 

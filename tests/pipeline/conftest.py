@@ -31,7 +31,7 @@ def make_plan() -> Callable[..., Plan]:
             fingerprint=fingerprint,
             fingerprint_parts=parts or {},
             audit_seed=7,
-            audit_rates={"all": 0.0},
+            audit_rates={"shallow": 0.0},
             fields=FieldsConfig(),
         )
 

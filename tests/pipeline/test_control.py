@@ -5,7 +5,9 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
-from pipeline.control import CHECK_S, Control, StopWatch, request_stop
+import pytest
+
+from pipeline.control import CHECK_S, Control, StopWatch, read_control, request_scale, request_stop, scale_of
 from pipeline.storage import Storage
 
 
@@ -41,3 +43,31 @@ def test_what_is_no_request_stops_nothing(tmp_path: Path) -> None:
     assert not StopWatch(str(tmp_path), "a1").stopped()
     (tmp_path / "control.json").write_bytes(Control().to_json())
     assert not StopWatch(str(tmp_path), "a1").stopped()
+
+
+def test_a_request_for_actors_ends_the_segments_of_its_attempt_that_have_others(tmp_path: Path) -> None:
+    storage, watch = Storage.open(str(tmp_path)), StopWatch(str(tmp_path), "a1")
+    scale = request_scale(storage, "a1", min_actors=2, max_actors=8)
+    assert watch.also_for_other_actors(None).stopped()
+    assert not watch.also_for_other_actors(scale.id).stopped(), "the segment has these actors already"
+    assert not watch.stopped(), "the attempt itself goes on"
+    assert not StopWatch(str(tmp_path), "a2").also_for_other_actors(None).stopped()
+    assert pickle.loads(pickle.dumps(watch.also_for_other_actors(None))).stopped()
+    assert scale_of(storage, "a1") == scale
+    assert scale_of(storage, "a2") is None
+
+
+def test_a_stop_and_a_request_for_actors_leave_each_other_alone(tmp_path: Path) -> None:
+    storage = Storage.open(str(tmp_path))
+    scale = request_scale(storage, "a1", min_actors=1, max_actors=1)
+    request_stop(storage, "a1")
+    assert read_control(storage) == Control(stop="a1", scale=scale)
+    assert request_scale(storage, "a1", min_actors=3, max_actors=3).id != scale.id
+    assert StopWatch(str(tmp_path), "a1").stopped()
+
+
+def test_requests_of_the_first_version_are_understood_and_impossible_ones_refused(tmp_path: Path) -> None:
+    (tmp_path / "control.json").write_text('{"schema_version": 1, "stop": "a1"}')
+    assert StopWatch(str(tmp_path), "a1").stopped()
+    with pytest.raises(ValueError, match="below min"):
+        request_scale(Storage.open(str(tmp_path)), "a1", min_actors=3, max_actors=2)

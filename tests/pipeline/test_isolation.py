@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.guard import Guard
-from pipeline.intents import Care, read_intents, suspects_of
+from pipeline.intents import Care, Suspects, read_intents, suspects_of
 from pipeline.isolation import failed_at, pieces_of
 from pipeline.records import COMMIT_SCHEMA, ErrorStage
 from pipeline.storage import Storage
@@ -71,6 +71,20 @@ def test_few_deaths_find_exactly_the_poison(tmp_path: Path, make_table: Make, po
         assert deaths <= 3 * len(poison), "together, in half a call, alone"
     assert eval((tmp_path / "failed").read_text()) == sorted(poison)
     assert bool(deaths) == bool(poison)
+
+
+def test_suspects_get_the_careful_work_and_all_others_the_usual(tmp_path: Path, make_table: Make) -> None:
+    suspects = Suspects({(ErrorStage.INFER, A, 2): Care.HALVES, (ErrorStage.INFER, A, 5): Care.ALONE})
+    guard = Guard(output=str(tmp_path), attempt="a1", stuck_s=60, watched=True, suspects=suspects)
+    seen: dict[str, list[int]] = {"usual": [], "careful": []}
+
+    def work(name: str) -> Callable[[pa.Table], pa.Table]:
+        return lambda piece: (seen[name].extend(piece["row_in_shard"].to_pylist()), piece)[1]
+
+    table = make_table({A: range(8)}, {})
+    answers = guard.isolation(ErrorStage.INFER, "x").run(table, work("usual"), work("careful"))
+    assert answers.equals(table)
+    assert seen == {"usual": [0, 1, 3, 4, 6, 7], "careful": [2, 5]}
 
 
 def test_a_quarantined_row_says_what_happened(make_table: Make) -> None:

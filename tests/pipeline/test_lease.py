@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -251,3 +252,19 @@ def test_a_failure_at_any_write_locks_nobody_out(tmp_path: Path, moment: str, ki
         with pytest.raises(LeaseHeld):
             _take(storage, HERE)
     assert failures == 5, "every single write failed once"
+
+
+@pytest.mark.parametrize("at", [0, 1], ids=["taking", "clearing"])
+@pytest.mark.parametrize("moment", ["before", "torn", "after"])
+def test_storage_that_fails_for_a_moment_is_waited_for(storage: Storage, moment: str, at: int) -> None:
+    _take(storage, DEAD)
+    pauses = _Time()
+    failing = interrupting(storage, at=at, moment=moment, killed=False, error=errno.EIO)  # type: ignore[arg-type]
+    lease = _take(failing, HERE, pauses)
+    assert 0 < pauses.now_s - 1000 < 5, "it did fail, and once"
+    assert lease.renew(), "it is not taken for somebody else's"
+    holder = lease_in_force(storage)
+    assert holder is not None
+    assert (holder.generation, holder.driver.attempt) == (2, "here")
+    with pytest.raises(LeaseHeld):
+        _take(storage, HERE)

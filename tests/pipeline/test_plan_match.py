@@ -14,7 +14,20 @@ from pipeline.plan_match import FingerprintMismatch, check_same_job, shard_diffe
 
 
 def test_the_same_fingerprint_is_the_same_job(make_plan: Callable[..., Plan]) -> None:
-    check_same_job(make_plan("000000-a"), make_plan("000000-a").model_copy(update={"audit_seed": 9}), where="out")
+    check_same_job(make_plan("000000-a"), make_plan("000000-a"), where="out")
+
+
+def test_another_audit_is_refused_for_it_could_follow_the_answers(make_plan: Callable[..., Plan]) -> None:
+    present = make_plan("000000-a")
+    for changes, words in (
+        ({"audit_seed": 9}, "audit.seed 7 -> 9"),
+        ({"audit_rates": {"deep": 0.5}}, "audit.rates {'shallow': 0.0} -> {'deep': 0.5}"),
+        ({"audit_margin": 0.01}, "audit.margin None -> 0.01"),
+        ({"audit_windows": 2}, "audit.windows 0 -> 2"),
+    ):
+        with pytest.raises(FingerprintMismatch) as caught:
+            check_same_job(present, present.model_copy(update=changes), where="out")
+        assert f"(there -> now): {words}. What is audited is fixed before the first row" in str(caught.value)
 
 
 def test_every_setting_that_differs_is_named_with_both_values_and_the_way_out(make_plan: Callable[..., Plan]) -> None:

@@ -293,6 +293,9 @@ def test_a_thousand_rows_run_in_full_groups_and_flat_memory(
     assert len(run_all(runner, rows)) == 1000
     assert runner.occupancy(DECODER).share > 0.95
     assert runner.occupancy(ENCODER).share > 0.95
+    stages = runner.occupancies()
+    assert {name.split()[0] for name in stages} == {"encoder", "decoder"}
+    assert 0 < min(stages.values()) <= max(stages.values()) <= 1
     held = runner.bytes
     run_all(runner, [replace(row, uid=row.uid) for row in rows])
     assert runner.bytes == held, "stores grow with the rows that have passed"

@@ -130,7 +130,7 @@ def test_the_prompt_cache_drops_the_oldest(small_model: Any, make_rows: Any) -> 
             CosineExit({"image": [2] * 3, "text": [2] * 3}),
             prompts=prompts,
         )
-    assert [prompts.get((0, token, 2)) is not None for token in (5, 6, 7)] == [False, True, True]
+    assert [prompts.get(("", (0, token, 2))) is not None for token in (5, 6, 7)] == [False, True, True]
 
 
 def test_joint_streams_share_one_account(small_model: Any, make_rows: Any, random_script: Any) -> None:

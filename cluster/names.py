@@ -1,0 +1,67 @@
+"""Which words may stand in a manifest or a batch script. Each check returns its word or says what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+
+_DNS_LABEL = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
+_LABEL_PART = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
+_KEY = re.compile(rf"({_DOMAIN}/)?{_LABEL_PART}")
+_VALUE = re.compile(rf"({_LABEL_PART})?")
+_IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?")
+_PATH = re.compile(r"(/[A-Za-z0-9_.+@%=:-]+)+")
+_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,:+-]{0,127}")
+LONGEST_IMAGE = 400
+
+
+def check_name(value: str, *, longest: int) -> str:
+    """Return a name that Kubernetes takes for anything (DNS-1035)."""
+    if len(value) > longest or not _DNS_LABEL.fullmatch(value):
+        raise ValueError(f"expected at most {longest} lower-case letters, digits and hyphens, a letter first")
+    return value
+
+
+def check_label_key(value: str) -> str:
+    """Return the key of a label, taint or resource, as in example.com/name."""
+    if not _KEY.fullmatch(value):
+        raise ValueError(f"{value!r} is no key of a label or taint; expected one such as cloud.google.com/gke-spot")
+    return value
+
+
+def check_resource_key(value: str) -> str:
+    """Return the name of an extended resource, which has a domain."""
+    if "/" not in value:
+        raise ValueError(f"{value!r} is no extended resource; expected one such as nvidia.com/gpu")
+    return check_label_key(value)
+
+
+def check_label_value(value: str) -> str:
+    """Return the value of a label."""
+    if not _VALUE.fullmatch(value):
+        raise ValueError(f"{value!r} is no value of a label; letters, digits, '-', '_' and '.' may stand in one")
+    return value
+
+
+def check_image(value: str) -> str:
+    """Return the reference of a container image, with a tag or a digest other than `latest`."""
+    if len(value) > LONGEST_IMAGE or not _IMAGE.fullmatch(value):
+        raise ValueError("expected an image such as registry.example.com/mue:0.1.0")
+    tag = value.rpartition("/")[2]
+    if ":" not in tag or tag.endswith(":latest"):
+        raise ValueError("name a tag or a digest, not latest: every node and every retry must run the same code")
+    return value
+
+
+def check_absolute_path(value: str) -> str:
+    """Return an absolute path of plain characters, without `..`."""
+    if not _PATH.fullmatch(value) or ".." in value.split("/"):
+        raise ValueError("expected an absolute path of letters, digits and ._+@%=:- such as /mnt/shared")
+    return value
+
+
+def check_slurm_word(value: str) -> str:
+    """Return a word that may stand behind an option in an #SBATCH line."""
+    if not _WORD.fullmatch(value):
+        raise ValueError("expected one word of letters, digits and _.,:+-")
+    return value

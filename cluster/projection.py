@@ -1,0 +1,104 @@
+"""What a job of so many rows takes on so many nodes: arithmetic from measured stage times, nothing else.
+
+Every stage runs beside the others, so the slowest one sets the pace and the others are idle in part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+START_S = 30.0
+"""Start of a cluster's pipeline on nodes that are there already, beside the loading of the model; assumed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageTimes:
+    """What was measured, on such nodes or on other ones."""
+
+    read_ms: float
+    """CPU time to read one row."""
+    decode_ms: float
+    """CPU time to decode one row."""
+    rows_per_s_per_actor: float
+    load_s: float
+    """Time to load the model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterShape:
+    """The nodes of a job; all alike."""
+
+    nodes: int
+    cpus_per_node: int
+    gpus_per_node: int
+    actors_per_node: int
+    cpus_per_actor: float
+    """CPUs that an actor's own threads keep busy, and that read and decode no rows."""
+    price_per_node_hour: float | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.nodes, self.cpus_per_node, self.actors_per_node) < 1 or self.gpus_per_node < 0:
+            raise ValueError(
+                f"{self.nodes} nodes of {self.cpus_per_node} CPUs, {self.gpus_per_node} GPUs, {self.actors_per_node} "
+                "actors: expected at least one node, CPU and actor"
+            )
+
+    @property
+    def actors(self) -> int:
+        """Of all nodes."""
+        return self.nodes * self.actors_per_node
+
+    @property
+    def preparing_cpus(self) -> float:
+        """CPUs of all nodes that read and decode; some always do, be it at the actors' expense."""
+        return self.nodes * max(self.cpus_per_node - self.actors_per_node * self.cpus_per_actor, 0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Projection:
+    """What the job takes."""
+
+    rows: int
+    rows_per_s: float
+    bound_by: str
+    """The slowest stage: `read`, `decode` or `answer`."""
+    occupancy: dict[str, float]
+    """Share of the time that the stages' processors are at work: `cpu` reads and decodes, `actors` answer."""
+    wall_s: float
+    node_hours: float
+    gpu_hours: float
+    cost: float | None
+    """None where no price was given."""
+    cpus_per_node_for_full_actors: float
+    """CPUs with which a node would keep its actors busy."""
+
+
+def project(rows: int, times: StageTimes, shape: ClusterShape) -> Projection:
+    """Return what `rows` rows take on `shape`.
+
+    Raises:
+        ValueError: Nothing was measured, or there is no row.
+    """
+    row_cpu_s = (times.read_ms + times.decode_ms) / 1000
+    if rows < 1 or not row_cpu_s > 0 or not times.rows_per_s_per_actor > 0:
+        raise ValueError(
+            f"{rows} rows, {row_cpu_s} s to prepare one, {times.rows_per_s_per_actor} answers/s: need more"
+        )
+    prepared = shape.preparing_cpus / row_cpu_s
+    answered = shape.actors * times.rows_per_s_per_actor
+    pace = min(prepared, answered)
+    preparing = "read" if times.read_ms > times.decode_ms else "decode"
+    wall_s = START_S + times.load_s + rows / pace
+    node_hours = shape.nodes * wall_s / 3600
+    node_answers = shape.actors_per_node * times.rows_per_s_per_actor
+    return Projection(
+        rows=rows,
+        rows_per_s=pace,
+        bound_by="answer" if answered <= prepared else preparing,
+        occupancy={"cpu": pace / prepared, "actors": pace / answered},
+        wall_s=wall_s,
+        node_hours=node_hours,
+        gpu_hours=node_hours * shape.gpus_per_node,
+        cost=None if shape.price_per_node_hour is None else node_hours * shape.price_per_node_hour,
+        cpus_per_node_for_full_actors=node_answers * row_cpu_s + shape.actors_per_node * shape.cpus_per_actor,
+    )

@@ -1,0 +1,59 @@
+"""A Slurm batch script: Ray on the job's own nodes, `mue run` beside its head, requeued until every row is done.
+
+Everything of a user's that is not a checked word is quoted for the shell. Ray listens on the nodes' own network, with
+token authentication; the dashboard on the head node's loopback.
+"""
+
+from __future__ import annotations
+
+import shlex
+from importlib import resources
+
+from cluster.names import check_name
+from cluster.spec import LONGEST_CLUSTER_NAME, ClusterSpec
+
+INTERRUPTED = 75
+"""Exit code of `mue run` that was asked to end and can resume (`pipeline.exit_codes`)."""
+_BODY = "slurm_body.sh"
+
+
+def slurm_script(spec: ClusterSpec, *, run: str, job_yaml: str) -> str:
+    """Return the script for `sbatch`; its nodes are those of the spec's first group.
+
+    Raises:
+        ValueError: `run` is no name.
+    """
+    try:
+        check_name(run, longest=LONGEST_CLUSTER_NAME)
+    except ValueError as error:
+        raise ValueError(f"run name {run!r}: {error}") from error
+    group, slurm = spec.groups[0], spec.slurm
+    options = {
+        "job-name": run,
+        "nodes": str(group.nodes_max),
+        "ntasks-per-node": "1",
+        "cpus-per-task": str(max(1, int(group.cpus))),
+        "mem": f"{group.memory_gib}G",
+        "gpus-per-node": str(group.gpus) if group.gpus else None,
+        "time": f"{slurm.time_limit_h}:00:00",
+        "partition": slurm.partition,
+        "account": slurm.account,
+        "signal": f"B:TERM@{spec.grace_s}",
+        "output": f"{run}-%j.log",
+    }
+    lines = ["#!/usr/bin/env bash"]
+    lines += [f"#SBATCH --{name}={value}" for name, value in options.items() if value is not None]
+    lines += ["#SBATCH --requeue", "#SBATCH --open-mode=append", "set -euo pipefail", ""]
+    settings = {
+        "CPUS": str(max(1, int(group.cpus))),
+        "GPUS": str(group.gpus),
+        "STORE_BYTES": str(group.object_store_gib << 30),
+        "WORK": slurm.work_folder,
+        "SHARED": slurm.shared_folder or "",
+        "ACTIVATE": slurm.activate or "",
+        "INTERRUPTED": str(INTERRUPTED),
+        "JOB_YAML": job_yaml,
+    }
+    lines += [f"{name}={shlex.quote(value)}" for name, value in settings.items()]
+    body = resources.files("cluster").joinpath(_BODY).read_text("utf-8")
+    return "\n".join(lines) + "\n\n" + body

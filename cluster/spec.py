@@ -1,0 +1,171 @@
+"""`ClusterSpec`: the machines that a job runs on, as plain data. Frozen; a value that could break out of a manifest is
+refused here, so renderers need not doubt what they are given.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from cluster.names import (
+    check_absolute_path,
+    check_image,
+    check_label_key,
+    check_label_value,
+    check_name,
+    check_resource_key,
+    check_slurm_word,
+)
+
+RAY_VERSION = "2.60.0"
+"""The Ray that jobs were tested with; image and cluster must agree on it."""
+LONGEST_CLUSTER_NAME = 47
+"""KubeRay allows 53 characters for a cluster and appends six to a job's name to make one."""
+SPOT_TAINTS = ("cloud.google.com/gke-spot", "kubernetes.azure.com/scalesetpriority")
+"""Taints with which GKE and AKS mark spot nodes. Elsewhere name one's own in `taints`."""
+
+
+class ClusterConfig(BaseModel):
+    """Frozen, keyword-only; an unknown key is an error, and so is a number that is not finite."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=(), allow_inf_nan=False
+    )
+
+
+class HeadNode(ClusterConfig):
+    """The node that holds Ray's control plane and the job's driver; it runs no rows."""
+
+    cpus: float = Field(default=2, gt=0, le=1024)
+    """CPUs reserved for it."""
+    memory_gib: int = Field(default=8, gt=0, le=65536)
+    """Memory reserved for it, in GiB."""
+    node_selector: dict[str, str] = {}
+    """Labels of the nodes that it may run on. Keep it off spot nodes: with the head the whole attempt ends."""
+
+    _labels = field_validator("node_selector")(classmethod(lambda cls, value: _labels(value)))
+
+
+class NodeGroup(ClusterConfig):
+    """Worker nodes of one kind."""
+
+    name: str
+    """Lower-case letters, digits and hyphens, at most 30."""
+    nodes_min: int = Field(default=0, ge=0, le=10_000)
+    """Nodes that are always there."""
+    nodes_max: int = Field(default=1, gt=0, le=10_000)
+    """Most nodes."""
+    cpus: float = Field(default=8, gt=0, le=1024)
+    """CPUs of one node. Reading and decoding take about 8 per GPU."""
+    memory_gib: int = Field(default=32, gt=0, le=65536)
+    """Memory of one node in GiB."""
+    shm_gib: int | None = Field(default=None, gt=0)
+    """Of that memory, what Ray's object store may take as /dev/shm, in GiB. Left out: three tenths."""
+    gpus: int = Field(default=0, ge=0, le=64)
+    """GPUs of one node; 0 makes it a group of CPU nodes, which read and decode."""
+    gpu_resource: str = "nvidia.com/gpu"
+    """What Kubernetes calls the GPUs."""
+    node_selector: dict[str, str] = {}
+    """Labels of the nodes, as in {cloud.google.com/gke-accelerator: nvidia-l4}."""
+    spot: bool = False
+    """The nodes may be taken away at any moment: tolerate the taints that mark such nodes."""
+    taints: tuple[str, ...] = ()
+    """Keys of further taints to tolerate."""
+
+    _name = field_validator("name")(classmethod(lambda cls, value: check_name(value, longest=30)))
+    _labels = field_validator("node_selector")(classmethod(lambda cls, value: _labels(value)))
+    _resource = field_validator("gpu_resource")(classmethod(lambda cls, value: check_resource_key(value)))
+    _taints = field_validator("taints")(classmethod(lambda cls, value: tuple(map(check_label_key, value))))
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.nodes_max < self.nodes_min:
+            raise ValueError(f"group {self.name}: nodes_max {self.nodes_max} is below nodes_min {self.nodes_min}")
+        if self.object_store_gib > self.memory_gib / 2:
+            raise ValueError(
+                f"group {self.name}: shm_gib {self.object_store_gib} is more than half of memory_gib {self.memory_gib};"
+                " the rest is for the processes"
+            )
+        return self
+
+    @property
+    def object_store_gib(self) -> int:
+        """GiB of /dev/shm, which counts as memory of the pod."""
+        return self.shm_gib if self.shm_gib is not None else max(1, self.memory_gib * 3 // 10)
+
+
+class SlurmConfig(ClusterConfig):
+    """What a Slurm batch script asks for; the nodes themselves are the spec's first group."""
+
+    partition: str | None = None
+    """Partition; left out: the site's default."""
+    account: str | None = None
+    """Account to charge; left out: the user's default."""
+    time_limit_h: int = Field(default=24, gt=0, le=24 * 365)
+    """Hours after which Slurm ends the job; it is requeued and resumes."""
+    work_folder: str = "/tmp"
+    """Folder on each node for Ray's sessions; local and short (sockets have short names)."""
+    shared_folder: str | None = None
+    """Folder that all nodes see, for the token of the cluster; left out: where the script was submitted."""
+    activate: str | None = None
+    """Absolute path of the `activate` of a virtual environment with mue, on all nodes."""
+
+    _words = field_validator("partition", "account")(classmethod(lambda cls, value: value and check_slurm_word(value)))
+    _paths = field_validator("work_folder", "shared_folder", "activate")(
+        classmethod(lambda cls, value: value and check_absolute_path(value))
+    )
+
+
+class ClusterSpec(ClusterConfig):
+    """A cluster for jobs. `mue cluster init` prints one, `mue cluster render` makes manifests of it."""
+
+    name: str = Field(default="mue")
+    """Name of the cluster, and of jobs on it: lower-case letters, digits and hyphens, a letter first, at most 47."""
+    namespace: str | None = None
+    """Kubernetes namespace; left out: that of the current context."""
+    image: str = "registry.example.com/mue:0.1.0"
+    """Container image with mue and Ray (cluster/Dockerfile), from a registry that the nodes can pull from."""
+    ray_version: str = Field(default=RAY_VERSION, pattern=r"^\d+\.\d+\.\d+$")
+    """Ray in that image."""
+    head: HeadNode = HeadNode()
+    groups: tuple[NodeGroup, ...] = Field(default=(NodeGroup(name="cpu"),), min_length=1, max_length=20)
+    """Worker groups; a job's actors go where their GPUs are, reads and decodes anywhere."""
+    idle_s: int = Field(default=120, ge=0, le=86400)
+    """Seconds without work after which the autoscaler takes a node away."""
+    grace_s: int = Field(default=60, ge=30, le=3600)
+    """Seconds between the announcement of a pod's end and its kill; the rows in hand use them."""
+    retries: int = Field(default=5, ge=0, le=100)
+    """How often a job that failed is run anew, on a new cluster; it resumes from the output folder."""
+    ttl_s: int = Field(default=3600, ge=0, le=2_592_000)
+    """Seconds that a finished job and its cluster are kept, for its logs."""
+    deadline_h: float | None = Field(default=None, gt=0, le=24 * 365)
+    """Hours after which a job is given up, all retries together; left out: never."""
+    env_secret: str | None = None
+    """Kubernetes Secret whose entries become environment variables of every pod, as for S3 keys. Only its name is
+    rendered."""
+    service_account: str | None = None
+    """Kubernetes service account of the workers, as for a cloud's workload identity."""
+    shared_claim: str | None = None
+    """PersistentVolumeClaim mounted at `shared_path` in every pod, for inputs, models or the output."""
+    shared_path: str = "/mnt/shared"
+    """Where it is mounted."""
+    slurm: SlurmConfig = SlurmConfig()
+
+    _name = field_validator("name")(classmethod(lambda cls, value: check_name(value, longest=LONGEST_CLUSTER_NAME)))
+    _names = field_validator("namespace", "env_secret", "service_account", "shared_claim")(
+        classmethod(lambda cls, value: value and check_name(value, longest=63))
+    )
+    _image = field_validator("image")(classmethod(lambda cls, value: check_image(value)))
+    _path = field_validator("shared_path")(classmethod(lambda cls, value: check_absolute_path(value)))
+
+    @model_validator(mode="after")
+    def _groups_differ(self) -> Self:
+        names = [group.name for group in self.groups]
+        if len(set(names)) < len(names):
+            raise ValueError(f"groups: two are called {max(names, key=names.count)}; give each a name of its own")
+        return self
+
+
+def _labels(labels: dict[str, str]) -> dict[str, str]:
+    return {check_label_key(key): check_label_value(value) for key, value in labels.items()}

@@ -1,0 +1,149 @@
+"""`JobsClient` over Ray's job server, found from any address that Ray understands."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import requests
+from ray.exceptions import AuthenticationError
+from ray.job_submission import JobSubmissionClient
+from ray.util.state import list_nodes
+from ray.util.state.exception import RayStateApiException
+
+from jobs.jobs_client import ClusterError, ClusterJob, ClusterSilent, SubmissionTaken, SubmissionUnknown
+
+_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
+_CHATTY = ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging")
+_STARTING_S = 60.0
+_TOKEN = "set RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH to a file with the cluster's token"
+
+
+class _NotReady(ClusterError):
+    """The cluster's nodes have not all reported yet."""
+
+
+class RayJobs:
+    """A cluster's job server."""
+
+    def __init__(self, address: str | None) -> None:
+        """Connect to the cluster at `address`: the dashboard's URL, `host:port` of a head, or `auto`.
+
+        Args:
+            address: Left out: RAY_API_SERVER_ADDRESS, RAY_ADDRESS, else a Ray that runs on this machine.
+
+        Raises:
+            ClusterError: Nothing answers there, or it wants another token.
+        """
+        for name in _CHATTY:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        with _plainly(address or "the default address"), _only(address):
+            self._client = JobSubmissionClient(address)
+        self._url = self._client.get_address()
+
+    @property
+    def address(self) -> str:
+        """URL of the job server, without user and password."""
+        parts = urlsplit(self._url)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+    def submit(self, *, submission_id: str, entrypoint: str, folder: Path, metadata: Mapping[str, str]) -> None:
+        """Run `entrypoint` in a copy of `folder`; a cluster that has only just started is given a minute."""
+        deadline = time.monotonic() + _STARTING_S
+        while True:
+            try:
+                with _plainly(self.address, submission_id):
+                    self._client.submit_job(
+                        entrypoint=entrypoint,
+                        submission_id=submission_id,
+                        runtime_env={"working_dir": str(folder)},
+                        metadata=dict(metadata),
+                    )
+                return
+            except _NotReady:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(1.0)
+
+    def job(self, submission_id: str) -> ClusterJob:
+        """Return how the job stands."""
+        with _plainly(self.address, submission_id):
+            found = self._client.get_job_info(submission_id)
+        return ClusterJob(phase=found.status.value, exit_code=found.driver_exit_code, message=found.message or "")
+
+    def logs(self, submission_id: str) -> str:
+        """Return what the driver has written so far."""
+        with _plainly(self.address, submission_id):
+            return str(self._client.get_job_logs(submission_id))
+
+    def follow(self, submission_id: str) -> Iterator[str]:
+        """Yield what the driver writes until it ends."""
+        loop = asyncio.new_event_loop()
+        try:
+            lines = self._client.tail_job_logs(submission_id)
+            while True:
+                try:
+                    with _plainly(self.address, submission_id):
+                        text = loop.run_until_complete(anext(lines))
+                except StopAsyncIteration:
+                    return
+                yield text
+        finally:
+            loop.close()
+
+    def stop(self, submission_id: str) -> bool:
+        """End the driver: SIGTERM, and seconds later SIGKILL."""
+        with _plainly(self.address, submission_id):
+            return bool(self._client.stop_job(submission_id))
+
+    def node_addresses(self) -> frozenset[str]:
+        """Return the IP addresses of the living nodes; none where the cluster does not tell."""
+        try:
+            with _plainly(self.address):
+                nodes = list_nodes(address=self._url, limit=10_000)
+        except ClusterError:
+            return frozenset()
+        return frozenset(str(node.node_ip) for node in nodes if node.state == "ALIVE")
+
+
+@contextmanager
+def _only(address: str | None) -> Iterator[None]:
+    """Let an address that was given count: the client would prefer the environment's."""
+    hidden = {} if address is None else {name: os.environ.pop(name) for name in _VARIABLES if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+@contextmanager
+def _plainly(address: str, submission_id: str = "") -> Iterator[None]:
+    """Say in plain words what the client raises."""
+    try:
+        yield
+    except AuthenticationError as error:
+        raise ClusterError(f"{address} wants a token that it was not given; {_TOKEN}") from error
+    except (ConnectionError, requests.RequestException, RayStateApiException) as error:
+        raise ClusterSilent(f"no Ray answers at {address}; is it running, and its dashboard reachable?") from error
+    except RuntimeError as error:
+        text = str(error)
+        if "already exists" in text or "already been used" in text:
+            raise SubmissionTaken(f"{address} has had a job {submission_id}; give another name with --run") from error
+        if "does not exist" in text or "404" in text:
+            raise SubmissionUnknown(f"{address} knows no job {submission_id}") from error
+        if "No available agent" in text:
+            raise _NotReady(
+                f"{address} has no node that could run the job's driver: it has only just started, or another Ray on "
+                "the head's machine has its agent's port (ray start --dashboard-agent-listen-port)"
+            ) from error
+        if "WebSocket" in text:
+            raise ClusterSilent(f"{address} stopped answering while it was read") from error
+        raise ClusterError(f"{address}: {' '.join(text.split())[:500]}") from error
+    except ValueError as error:
+        raise ClusterError(f"{address}: {error}") from error

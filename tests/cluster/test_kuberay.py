@@ -1,0 +1,163 @@
+"""KubeRay manifests: as pinned, valid by schema, and nothing of a user's changes their structure."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cluster.kuberay import ray_cluster, ray_job
+from cluster.spec import ClusterSpec
+from cluster.yaml_text import yaml_text
+
+SCHEMA = json.loads((Path(__file__).parent / "kuberay_schema.json").read_text("utf-8"))
+JOB = "inputs:\n  urls: ['s3://in/{00000..00003}.tar']\noutput: {url: 's3://out/run'}\n"
+OUTPUT = "s3://out/run"
+
+
+def job_of(spec: ClusterSpec, **changes: str) -> list[dict[str, Any]]:
+    return ray_job(spec, **{"run": "captions-1a2b3c", "job_yaml": JOB, "output": OUTPUT, **changes})
+
+
+def cluster_of(document: dict[str, Any]) -> dict[str, Any]:
+    spec: dict[str, Any] = document["spec"]
+    return spec.get("rayClusterSpec", spec)
+
+
+def pods_of(document: dict[str, Any]) -> list[dict[str, Any]]:
+    found = cluster_of(document)
+    return [group["template"] for group in (found["headGroupSpec"], *found["workerGroupSpecs"])]
+
+
+def check_schema(document: dict[str, Any]) -> None:
+    """KubeRay's fields by our schema, pods and ConfigMaps by Kubernetes' own, unknown fields refused."""
+    kubernetes_validate = pytest.importorskip("kubernetes_validate")
+    if document["kind"] == "ConfigMap":
+        kubernetes_validate.validate(document, "1.33", strict=True)
+        return
+    jsonschema.validate(document, SCHEMA)
+    for template in pods_of(document):
+        pod = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "x"}, "template": template}
+        kubernetes_validate.validate(pod, "1.33", strict=True)
+
+
+def test_manifests_are_as_pinned(full: ClusterSpec, golden: Callable[[str, str], None]) -> None:
+    golden("raycluster.yaml", yaml_text([ray_cluster(full)]))
+    golden("rayjob.yaml", yaml_text(job_of(full)))
+
+
+@pytest.mark.parametrize("spec", [ClusterSpec(), None], ids=["least", "full"])
+def test_manifests_fit_the_schemas(spec: ClusterSpec | None, full: ClusterSpec) -> None:
+    for document in (ray_cluster(spec or full), *job_of(spec or full)):
+        check_schema(document)
+
+
+def test_the_schemas_would_notice() -> None:
+    document = ray_cluster(ClusterSpec())
+    pods_of(document)[0]["spec"]["containers"][0]["imagee"] = "x"
+    with pytest.raises(Exception, match="imagee"):
+        check_schema(document)
+    document = ray_cluster(ClusterSpec())
+    document["spec"]["enableInTreeAutoscaling"] = "yes"
+    with pytest.raises(jsonschema.ValidationError):
+        check_schema(document)
+
+
+def test_a_job_outlives_its_clusters_and_leaves_none_behind(full: ClusterSpec) -> None:
+    config, job = job_of(full)
+    spec = job["spec"]
+    assert spec["backoffLimit"] == full.retries > 0
+    assert spec["shutdownAfterJobFinishes"] is True
+    assert spec["ttlSecondsAfterFinished"] == full.ttl_s
+    assert spec["activeDeadlineSeconds"] == 36.5 * 3600
+    assert shlex.split(spec["entrypoint"])[-2:] == ["-c", "/etc/mue/job.yaml"]
+    assert config["data"] == {"job.yaml": JOB}
+    head = pods_of(job)[0]["spec"]
+    assert {"name": "job", "configMap": {"name": config["metadata"]["name"]}} in head["volumes"]
+
+
+def test_every_pod_has_token_authentication_shared_memory_and_time_to_end(full: ClusterSpec) -> None:
+    for document in (ray_cluster(full), job_of(full)[1]):
+        cluster = cluster_of(document)
+        assert cluster["authOptions"] == {"mode": "token"}
+        assert cluster["enableInTreeAutoscaling"] is True
+        assert cluster["headGroupSpec"]["serviceType"] == "ClusterIP", "nothing listens outside the cluster"
+        for pod in pods_of(document):
+            assert pod["spec"]["terminationGracePeriodSeconds"] == full.grace_s
+            [container] = pod["spec"]["containers"]
+            assert {"name": "shared-memory", "mountPath": "/dev/shm"} in container["volumeMounts"]
+            assert container["securityContext"]["runAsNonRoot"] is True
+            assert container["securityContext"]["allowPrivilegeEscalation"] is False
+            assert container["envFrom"] == [{"secretRef": {"name": "object-store"}}]
+
+
+def test_the_object_store_fits_its_shared_memory(full: ClusterSpec) -> None:
+    for group, found in zip(full.groups, cluster_of(ray_cluster(full))["workerGroupSpecs"], strict=True):
+        [memory] = [v for v in found["template"]["spec"]["volumes"] if v["name"] == "shared-memory"]
+        assert memory["emptyDir"] == {"medium": "Memory", "sizeLimit": f"{group.object_store_gib}Gi"}
+        assert 0 < int(found["rayStartParams"]["object-store-memory"]) <= group.object_store_gib << 30
+
+
+def test_groups_have_their_gpus_and_only_spot_groups_tolerate_spot_nodes(full: ClusterSpec) -> None:
+    decode, gpu = (pod["spec"] for pod in pods_of(ray_cluster(full))[1:])
+    assert gpu["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert "nvidia.com/gpu" not in decode["containers"][0]["resources"]["limits"]
+    keys = [toleration["key"] for toleration in gpu["tolerations"]]
+    assert {"cloud.google.com/gke-spot", "nvidia.com/gpu", "example.com/dedicated"} <= set(keys)
+    assert "tolerations" not in decode
+
+
+def test_the_end_of_a_pod_is_announced_within_its_grace_period(full: ClusterSpec) -> None:
+    head, *workers = (
+        pod["spec"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"] for pod in pods_of(job_of(full)[1])
+    )
+    assert head == ["mue", "cancel", "--wait", str(full.grace_s - 10), "--", OUTPUT]
+    for command in workers:
+        assert command[:2] == ["/bin/sh", "-c"]
+        assert f"--deadline-remaining-seconds {full.grace_s - 10};" in command[2]
+
+
+HOSTILE = st.text(max_size=60) | st.sampled_from(
+    [
+        "x\n---\nkind: Secret",
+        "a: b",
+        "*anchor",
+        "!!python/object:os.system",
+        "'\"`$(id)`",
+        "\u2028kind: Pod",
+        "- x",
+        "# y",
+        "~",
+        "yes",
+    ]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(job_yaml=HOSTILE, output=HOSTILE.filter(bool))
+def test_no_text_of_a_job_changes_the_documents_structure(full: ClusterSpec, job_yaml: str, output: str) -> None:
+    documents = job_of(full, job_yaml=job_yaml, output=output)
+    read = list(yaml.safe_load_all(yaml_text(documents)))
+    assert read == documents
+    assert [document["kind"] for document in read] == ["ConfigMap", "RayJob"]
+    command = pods_of(read[1])[0]["spec"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    assert command[-2:] == ["--", output], "one word, and no option, whatever it contains"
+
+
+@pytest.mark.parametrize("run", ["", "UPPER", "1st", "a" * 48, "a b", "a\nkind: Pod", "-x", "x-"])
+def test_names_that_kubernetes_refuses_are_refused_here(full: ClusterSpec, run: str) -> None:
+    with pytest.raises(ValueError, match="run name"):
+        job_of(full, run=run)
+
+
+def test_a_job_too_large_for_a_config_map_is_refused(full: ClusterSpec) -> None:
+    with pytest.raises(ValueError, match="1 MiB"):
+        job_of(full, job_yaml="x" * (1 << 20))

@@ -1,0 +1,139 @@
+"""The batch script: as pinned, well-formed, immune to what stands in a job, and run for real with stand-ins."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cluster.slurm import INTERRUPTED, slurm_script
+from cluster.spec import ClusterSpec, NodeGroup, SlurmConfig
+from pipeline.exit_codes import ExitCode
+
+JOB = "inputs: {urls: ['/data/*.tar']}\noutput: {url: /scratch/run}\n"
+
+
+def test_the_script_is_as_pinned_and_well_formed(full: ClusterSpec, golden: Callable[[str, str], None]) -> None:
+    script = slurm_script(full, run="captions-1a2b3c", job_yaml=JOB)
+    golden("slurm.sh", script)
+    assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
+    head = script.split("set -euo")[0].splitlines()
+    assert all(line.startswith("#") for line in head), "Slurm reads options up to the first command"
+    assert f"#SBATCH --signal=B:TERM@{full.grace_s}" in head
+
+
+def test_the_exit_code_is_that_of_an_interrupted_job() -> None:
+    assert INTERRUPTED == ExitCode.INTERRUPTED
+
+
+HOSTILE = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=80) | st.sampled_from(
+    [
+        "'; touch pwned; '",
+        "$(touch pwned)",
+        "`touch pwned`",
+        "x\nEOF\ntouch pwned\n",
+        "\n#SBATCH --uid=0\n",
+        "'\\''\"${HOME}",
+    ]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
+@given(HOSTILE)
+def test_a_jobs_file_arrives_byte_for_byte_and_runs_nothing(tmp_path: Path, job_yaml: str) -> None:
+    script = slurm_script(ClusterSpec(), run="r", job_yaml=job_yaml)
+    assignments = script[script.index("CPUS=") : script.rindex("# From here on")]
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", assignments + '\nprintf %s "$JOB_YAML"'],
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.stdout.decode() == job_yaml
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("run", ["x\n#SBATCH --uid=0", "a" * 48, "--wrap=id", ""])
+def test_names_that_could_be_options_are_refused(run: str) -> None:
+    with pytest.raises(ValueError, match="run name"):
+        slurm_script(ClusterSpec(), run=run, job_yaml=JOB)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder of stand-ins: srun runs here, scontrol knows two nodes, ray waits, mue does as the test says."""
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+
+    def tool(name: str, body: str) -> None:
+        (bin_ / name).write_text("#!/usr/bin/env bash\n" + textwrap.dedent(body))
+        (bin_ / name).chmod(0o755)
+
+    tool(
+        "srun",
+        f'echo "srun $*" >> {tmp_path}/calls; while [[ $1 == -* ]]; do [ "$1" = -w ] && shift; shift; done; exec "$@"',
+    )
+    tool("scontrol", f'[ "$1" = show ] && printf "n1\\nn2\\n" || echo "scontrol $*" >> {tmp_path}/calls')
+    tool("ray", '[ "$1" = status ] && exit 0; exec sleep 60')
+    (bin_ / "python").symlink_to(sys.executable)
+    return tmp_path
+
+
+def run_script(site: Path, mue: str, *, signal_after_s: float | None = None) -> subprocess.CompletedProcess[str]:
+    (site / "bin" / "mue").write_text(f"#!/usr/bin/env bash\ncat ${{@: -1}} > {site}/seen.yaml\n{mue}\n")
+    (site / "bin" / "mue").chmod(0o755)
+    group = NodeGroup(name="a", nodes_min=2, nodes_max=2, cpus=2, memory_gib=4)
+    spec = ClusterSpec(groups=(group,), slurm=SlurmConfig(work_folder=str(site)))
+    environment = {
+        "PATH": f"{site}/bin:{os.environ['PATH']}",
+        "SLURM_JOB_ID": "4711", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_SUBMIT_DIR": str(site),
+    }  # fmt: skip
+    process = subprocess.Popen(
+        [shutil.which("bash") or "bash", "-c", slurm_script(spec, run="r", job_yaml=JOB)],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    if signal_after_s is not None:
+        try:
+            process.wait(signal_after_s)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+    out, err = process.communicate(timeout=30)
+    return subprocess.CompletedProcess([], process.returncode, out, err)
+
+
+def test_ray_runs_on_every_node_with_a_private_token_and_the_job_beside_its_head(site: Path) -> None:
+    check = f'stat -c %a "$(dirname $RAY_AUTH_TOKEN_PATH)" > {site}/mode'
+    check += f'\necho "$RAY_ADDRESS $RAY_AUTH_MODE" > {site}/address'
+    done = run_script(site, f"{check}\nwc -c < $RAY_AUTH_TOKEN_PATH > {site}/length")
+    assert done.returncode == 0, done.stderr
+    calls = (site / "calls").read_text()
+    assert "-w n1 ray start --head" in calls
+    assert "--dashboard-host=127.0.0.1" in calls
+    assert "-w n2 ray start --block" in calls
+    assert (site / "seen.yaml").read_text() == JOB
+    assert (site / "address").read_text() == "n1:24711 token\n"
+    assert (site / "mode").read_text() == "700\n", "nobody else reaches the token"
+    assert int((site / "length").read_text()) == 64
+    assert (site / "length").read_text() not in calls
+    assert not [path for path in site.iterdir() if path.name.startswith("mue-4711-")], "the token is gone"
+
+
+def test_a_job_that_is_told_to_end_drains_and_is_requeued(site: Path) -> None:
+    driver = "trap 'sleep 0.5; exit 75' TERM\nfor _ in $(seq 200); do sleep 0.1; done"
+    done = run_script(site, driver, signal_after_s=1.5)
+    assert done.returncode == INTERRUPTED
+    assert "scontrol requeue 4711" in (site / "calls").read_text()
+
+
+def test_a_job_that_failed_for_another_reason_is_not_requeued(site: Path) -> None:
+    done = run_script(site, "exit 3")
+    assert done.returncode == 3
+    assert "requeue" not in (site / "calls").read_text()

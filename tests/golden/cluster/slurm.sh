@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+#SBATCH --job-name=captions-1a2b3c
+#SBATCH --nodes=4
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=16
+#SBATCH --mem=64G
+#SBATCH --time=24:00:00
+#SBATCH --partition=gpu
+#SBATCH --account=proj-1
+#SBATCH --signal=B:TERM@60
+#SBATCH --output=captions-1a2b3c-%j.log
+#SBATCH --requeue
+#SBATCH --open-mode=append
+set -euo pipefail
+
+CPUS=16
+GPUS=0
+STORE_BYTES=20401094656
+WORK=/tmp
+SHARED=/home/u
+ACTIVATE=/opt/mue/bin/activate
+INTERRUPTED=75
+JOB_YAML='inputs: {urls: ['"'"'/data/*.tar'"'"']}
+output: {url: /scratch/run}
+'
+
+# From here on the script is the same for every job.
+SHARED=${SHARED:-$SLURM_SUBMIT_DIR}
+[ -z "$ACTIVATE" ] || . "$ACTIVATE"
+private=$(mktemp -d "$SHARED/mue-$SLURM_JOB_ID-XXXXXX")
+steps=()
+trap 'kill "${steps[@]}" 2> /dev/null || true; rm -rf "$private"' EXIT
+printf '%s' "$JOB_YAML" > "$private/job.yaml"
+
+# The token lies in a file that only this user can read, and never on a command line.
+export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$private/token"
+python -c 'import secrets; print(secrets.token_hex(32), end="")' > "$RAY_AUTH_TOKEN_PATH"
+
+# Two jobs may share a node: ports and folders follow from the job's number.
+port=$((20000 + SLURM_JOB_ID % 20000))
+temp="$WORK/mue-$SLURM_JOB_ID"
+mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
+head=${nodes[0]}
+address="$head:$port"
+resources=(--num-cpus="$CPUS" --num-gpus="$GPUS" --object-store-memory="$STORE_BYTES" --temp-dir="$temp"
+  --dashboard-agent-listen-port=$((port + 2)))
+
+srun --nodes=1 --ntasks=1 -w "$head" ray start --head --block --disable-usage-stats --port="$port" \
+  --dashboard-host=127.0.0.1 --dashboard-port=$((port + 1)) "${resources[@]}" &
+steps+=($!)
+for node in "${nodes[@]:1}"; do
+  # They wait for the head by themselves.
+  srun --nodes=1 --ntasks=1 -w "$node" ray start --block --disable-usage-stats --address="$address" "${resources[@]}" &
+  steps+=($!)
+done
+export RAY_ADDRESS="$address"
+for _ in $(seq 60); do
+  ray status > /dev/null 2>&1 && break
+  sleep 2
+done
+
+mue --log-format json run -c "$private/job.yaml" &
+driver=$!
+# Slurm tells this shell before it ends the job: the rows in hand finish and are committed.
+told=0
+trap 'told=1; kill -TERM "$driver" 2> /dev/null || true' TERM
+while :; do
+  code=0
+  wait "$driver" || code=$?
+  [ "$told" -eq 1 ] || break  # a signal ends `wait`, not the driver
+  told=0
+done
+if [ "$code" -eq "$INTERRUPTED" ]; then
+  scontrol requeue "$SLURM_JOB_ID"
+fi
+exit "$code"

@@ -1,0 +1,67 @@
+"""A job on a real cluster: handed over to a job server that wants a token, resized, stopped, resumed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.ledger import Ledger
+from pipeline.storage import Storage
+
+
+@pytest.mark.timeout(3000)
+def test_a_job_is_submitted_resized_stopped_and_resumed(
+    user: Any, corpus: Path, tmp_path: Path, await_that: Any, committed: Any, check_exactly_once: Any
+) -> None:
+    output = tmp_path / "out"
+    refused = user.mue("submit", f"{corpus}/*.tar", "--output", output, "--address", user.nodes.url, token=False)
+    assert refused.returncode == 1
+    assert "token" in refused.stderr
+
+    submitted = user.submit(corpus, output, "--set", "engine.rows_per_s=1.5", "--actors", "1")
+    assert submitted.returncode == 0, submitted.stderr
+    facts = json.loads(submitted.stdout)
+    assert facts["submission_id"].startswith("out-")
+    assert facts["submission_id"].endswith("-1")
+    await_that(lambda: committed(output) >= 8)
+    again = user.submit(corpus, output)
+    assert again.returncode == 1
+    assert "is being worked on" in again.stderr
+
+    scaled = json.loads(user.mue("--json", "scale", output, "--actors", "2:2", "--wait", 400).stdout)
+    assert scaled["ended"] is False
+    assert 0 < scaled["in_force_s"] <= scaled["first_part_s"]
+    cancelled = json.loads(user.mue("--json", "cancel", output, "--wait", 300).stdout)
+    assert cancelled["ended_s"] is not None
+    rows = committed(output)
+    assert 8 < rows < user.rows
+    actors = {row["actor"] for table in Ledger(Storage.open(str(output))).read_live() for row in table.to_pylist()}
+    assert len(actors) == 3, "one at first, then two others"
+
+    resumed = user.mue("--json", "resume", output, "--actors", 2, "--wait", timeout_s=1400)
+    assert resumed.returncode == 0, resumed.stderr
+    facts = json.loads(resumed.stdout)
+    assert (facts["exit_code"], facts["submission_id"][-2:]) == (0, "-2")
+    check_exactly_once(output, user.rows)
+
+    # Nodes export their processes' numbers every few seconds.
+    await_that(lambda: "mue_rows ok" in user.nodes.metrics())
+    names = {name.split()[0] for name in user.nodes.metrics()}
+    assert {"mue_rows", "mue_tokens", "mue_exits", "mue_occupancy"} <= names
+    first, last = (user.mue("logs", output, "-n", number).stdout for number in (1, 2))
+    assert "the job goes on with 2 to 2 actors" in first
+    assert [line for line in first.splitlines() if line.startswith("{")], "one JSON object a line"
+    assert "rows are in" in last
+
+
+@pytest.mark.timeout(900)
+def test_a_jobs_own_exit_code_comes_back(user: Any, corpus: Path, tmp_path: Path, committed: Any) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "00000.tar").write_bytes((corpus / "00000.tar").read_bytes()[:-3000])
+    done = user.submit(tmp_path / "in", tmp_path / "out", "--wait")
+    assert done.returncode == 3, done.stderr
+    assert "mue logs" in done.stderr
+    assert committed(tmp_path / "out") > 30, "the good rows are kept"

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from jobs.cluster_file import load_cluster, rendered
+from jobs.spec import load_spec
+from mue_model.config import ConfigError
+from pipeline.spec import JobSpec
+
+
+def job(*inputs: str, output: str = "s3://out/run", overrides: list[str] | None = None) -> JobSpec:
+    return load_spec(None, inputs=inputs or ["s3://in/*.tar"], output=output, overrides=overrides or [])
+
+
+def test_a_file_and_settings_on_top_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text("name: mine\ngroups: [{name: a, cpus: 4}]\n")
+    spec = load_cluster(str(path), profile="cpu", overrides=["grace_s=90", "slurm.partition=gpu"])
+    assert (spec.name, spec.grace_s, spec.slurm.partition, spec.groups[0].cpus) == ("mine", 90, "gpu", 4)
+
+
+def test_all_wrong_keys_are_named_at_once_with_the_nearest(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text("nmae: mine\ngroups: [{name: A}]\n")
+    with pytest.raises(ConfigError, match=r"cluster.yaml.*nmae.*did you mean 'name'") as caught:
+        load_cluster(str(path), profile="cpu", overrides=[])
+    assert "groups.0.name = 'A'" in str(caught.value)
+    with pytest.raises(ConfigError, match="--profile: no profile 'gpuu'"):
+        load_cluster(None, profile="gpuu", overrides=[])
+
+
+def test_the_job_in_a_manifest_is_the_job(tmp_path: Path) -> None:
+    spec = job(overrides=["exits.image=0.9", "actors.max=8"])
+    config, ray_job = yaml.safe_load_all(
+        rendered("rayjob", load_cluster(None, profile="gpu", overrides=[]), spec, run=None)
+    )
+    path = tmp_path / "job.yaml"
+    path.write_text(config["data"]["job.yaml"])
+    assert load_spec(str(path), inputs=[], output=None, overrides=[]) == spec
+    assert ray_job["metadata"]["name"].startswith("run-")
+
+
+def test_the_job_in_a_script_is_the_job() -> None:
+    spec = job("/data/it's $(here).tar", output="/scratch/run")
+    script = rendered("slurm", load_cluster(None, profile="slurm", overrides=[]), spec, run="mine")
+    [text] = [
+        word.removeprefix("JOB_YAML=") for word in shlex.split(script, comments=True) if word.startswith("JOB_YAML=")
+    ]
+    assert JobSpec.model_validate(yaml.safe_load(text)) == spec
+    assert "#SBATCH --job-name=mine" in script
+
+
+@pytest.mark.parametrize(
+    ("settings", "spec", "reason"),
+    [
+        ([], job("a.tar"), r"inputs.urls = a.tar: no pod can open it.*shared_claim"),
+        ([], job(output="/tmp/out"), r"output.url = /tmp/out"),
+        (["shared_claim=c"], job("/mnt/shared/../etc/a.tar"), r"lie under shared_path /mnt/shared"),
+        ([], None, "needs a job"),
+    ],
+)
+def test_what_pods_cannot_open_is_refused(settings: list[str], spec: JobSpec | None, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        rendered("rayjob", load_cluster(None, profile="cpu", overrides=settings), spec, run=None)
+
+
+def test_paths_on_a_shared_volume_and_models_in_the_image_are_fine() -> None:
+    cluster = load_cluster(None, profile="cpu", overrides=["shared_claim=corpus"])
+    spec = job("/mnt/shared/a.tar", output="/mnt/shared/out", overrides=["model=/opt/models/ofa"])
+    assert "claimName: corpus" in rendered("rayjob", cluster, spec, run=None)

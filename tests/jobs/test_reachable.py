@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import pytest
+
+from jobs.reachable import lies_under, local_paths, named
+from jobs.spec import load_spec
+
+
+def test_paths_are_told_from_urls_and_from_models_that_ship() -> None:
+    spec = load_spec(None, inputs=["s3://in/a.tar", "b.tar", "file:///c.tar"], output="out", overrides=["model=m/ofa"])
+    assert [(path.key, path.path) for path in local_paths(spec)] == [
+        ("output.url", "out"),
+        ("inputs.urls", "b.tar"),
+        ("inputs.urls", "/c.tar"),
+        ("model", "m/ofa"),
+    ]
+    assert named(local_paths(spec)).endswith("inputs.urls = /c.tar and 1 more")
+    assert local_paths(load_spec(None, inputs=["https://h/a.tar"], output="gs://b/out", overrides=[])) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "inside"),
+    [("/mnt/a/b", True), ("/mnt/a", True), ("/mnt/ab", False), ("/mnt/a/../b", False), ("mnt/a", False)],
+)
+def test_lies_under(path: str, inside: bool) -> None:
+    assert lies_under(path, "/mnt/a") is inside

@@ -1,0 +1,94 @@
+"""Waiting for a submitted job: its exit code is the driver's, or what the output folder proves."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.fake_jobs import FakeJobs
+from jobs.jobs_client import ClusterJob
+from jobs.progress import ProgressView
+from jobs.submissions import Submission, claim_submission
+from jobs.waiting import SILENCE_S, Ended, wait_for
+
+RUNNING = ClusterJob(phase="RUNNING")
+
+
+class Clock:
+    """Time passes by sleeping alone."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def wait(job: Any, tmp_path: Path, *script: ClusterJob, silent_after: int | None = None) -> tuple[Ended, str, Clock]:
+    class Cluster(FakeJobs):
+        looks = 0
+
+        def job(self, submission_id: str) -> ClusterJob:
+            self.looks += 1
+            self.silent = silent_after is not None and self.looks > silent_after
+            return super().job(submission_id)
+
+    client = Cluster(place=tmp_path / "cluster", script=list(script))
+    (tmp_path / "package").mkdir()
+    found: Submission = claim_submission(job.ledger.storage, run="a", address=client.address, spec={})
+    client.submit(submission_id=found.id, entrypoint="", folder=tmp_path / "package", metadata={})
+    shown, clock = io.StringIO(), Clock()
+    view = ProgressView("lines", stream=shown, clock=clock)
+    with view:
+        ended = wait_for(found, job.ledger, client, view, sleep=clock.sleep, clock=clock)
+    return ended, shown.getvalue(), clock
+
+
+def test_progress_until_the_end(job: Any, tmp_path: Path) -> None:
+    job.commit_shard("000000-a")
+    ended, shown, clock = wait(
+        job, tmp_path, ClusterJob(phase="PENDING"), *[RUNNING] * 8, ClusterJob(phase="SUCCEEDED")
+    )
+    assert ended.exit_code == 0
+    assert "5 of" in shown
+    assert clock.now > 10
+
+
+@pytest.mark.parametrize("code", [1, 2, 3, 75])
+def test_the_exit_code_is_the_drivers(job: Any, tmp_path: Path, code: int) -> None:
+    ended, _, _ = wait(job, tmp_path, RUNNING, ClusterJob(phase="FAILED", exit_code=code))
+    assert ended.exit_code == code
+    assert "mue logs" in ended.reason
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        ClusterJob(phase="STOPPED"),
+        ClusterJob(phase="FAILED", message="the supervisor\ndied"),
+        ClusterJob(phase="FAILED", exit_code=-9),
+    ],
+)
+def test_an_end_that_nobody_saw_can_be_resumed(job: Any, tmp_path: Path, last: ClusterJob) -> None:
+    ended, _, _ = wait(job, tmp_path, RUNNING, last)
+    assert ended.exit_code == 75
+    assert "mue resume" in ended.reason
+
+
+def test_every_row_committed_is_an_end_that_went_well_whoever_saw_it(finished: Any, tmp_path: Path) -> None:
+    ended, _, _ = wait(finished, tmp_path, RUNNING, ClusterJob(phase="FAILED", message="the head died"))
+    assert ended == Ended(exit_code=0, reason="")
+
+
+def test_a_cluster_that_is_silent_for_a_moment_is_waited_for_and_one_that_is_gone_is_not(
+    job: Any, tmp_path: Path
+) -> None:
+    ended, _, clock = wait(job, tmp_path, *[RUNNING] * 3, silent_after=3)
+    assert ended.exit_code == 75
+    assert "no Ray answers" in ended.reason
+    assert SILENCE_S < clock.now < 2 * SILENCE_S
