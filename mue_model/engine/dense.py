@@ -113,8 +113,9 @@ class DenseRunner:
         return max(0, self.rows_in_encoder - self.encoder.in_flight - len(self._encoded))
 
     def rows_wanted(self, *, scored: bool) -> int:
-        """Return W of both regions together."""
-        return self.rows_in_encoder + (self.rows_in_scores if scored else self.rows_in_decoder)
+        """Return W of both regions together, of all lanes that rows have had so far."""
+        encoder = rows_for_full_groups(self.encoder.known_stage_sizes(texts=scored))
+        return encoder + (self.rows_in_scores if scored else self.rows_in_decoder)
 
     @torch.inference_mode()
     def admit(self, ticket: int, row: RowInput) -> None:

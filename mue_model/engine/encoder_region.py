@@ -79,11 +79,20 @@ class EncoderRegion:
 
         Streams of other lanes fill no group together, so every lane that is in use has stages of its own.
         """
-        kinds = [self._lanes[lane][0].kind for lane in self._lanes_used] or [self.main.kind]
-        return [size for kind in kinds for size in [self._sizes[kind]] * self._stages(kind)]
+        return self._sizes_of([self._lanes[lane][0].kind for lane in self._lanes_used])
 
-    def _stages(self, kind: StreamKind) -> int:
-        return len(self._stretches[kind]) + (kind == self.main.kind)
+    def known_stage_sizes(self, *, texts: bool) -> list[int]:
+        """Return the group sizes of all stages there were so far; may be asked from other threads.
+
+        Args:
+            texts: Those of text streams too, which rows with one prompt for all do not wait for.
+        """
+        kinds = [store.kind for store, _ in list(self._lanes)]
+        return self._sizes_of([kind for kind in kinds if texts or kind == self.main.kind])
+
+    def _sizes_of(self, kinds: Sequence[StreamKind]) -> list[int]:
+        stages = {kind: len(own) + (kind == self.main.kind) for kind, own in self._stretches.items()}
+        return [size for kind in kinds or [self.main.kind] for size in [self._sizes[kind]] * stages[kind]]
 
     def admit(self, flight: Flight) -> None:
         """Let the streams of a row wait for their first group, or attach it to those that others brought."""

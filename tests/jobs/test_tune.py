@@ -55,6 +55,8 @@ def test_a_points_figures_are_those_of_a_run_of_its_own(tuned: Tuning) -> None:
             assert own.quality == scores.answers.accuracy
         assert own.layers["image"] == scores.depths.mean("image_layers_run")
         assert own.spent_share < 1
+        assert 0 < own.net.executed <= own.flops_executed, "a job pays for nothing that its rows would not"
+        assert 0 < own.net.checks <= own.flops_checks
 
 
 def test_the_front_runs_with_the_exits_that_were_screened(tuned: Tuning) -> None:
@@ -79,7 +81,7 @@ def test_presets_keep_what_they_promise(tuned: Tuning, tune_settings: TuneSettin
         chosen = tuned.chosen[name]
         good = [own for own in tuned.points if own.name in certified and own.kept >= target]
         assert (chosen in good) if good else chosen is None
-        assert chosen is None or chosen.spent_share == min(own.spent_share for own in good)
+        assert chosen is None or chosen.cost("work") == min(own.cost("work") for own in good)
     assert "full depth" not in certified
 
 
