@@ -15,7 +15,7 @@ from typer.testing import Result
 from jobs.cli import app
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGES = ("laptop", "ray-cluster", "kubernetes", "slurm")
+PAGES = ("laptop", "ray-cluster", "kubernetes", "slurm", "audit", "calibration")
 BLOCK = re.compile(r"(?:<!-- (?P<mark>[^>]*?) -->\n)?```sh\n(?P<body>.*?)```", re.DOTALL)
 
 
