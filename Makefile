@@ -4,6 +4,7 @@
 #   TORCH_BACKEND  cpu (default), or auto / cu128 / ... for a machine with GPUs
 #   CHECKPOINT     where `make checkpoint` puts corpus and training run
 #   PART           of `make checkpoint`: a rehearsal with one row and one step in so many, beside the package
+#   ABLATIONS      where `make ablations` puts corpus, runs and figures
 #   VENV           where the virtual environment goes
 
 PYTHON        ?= python3.11
@@ -12,6 +13,7 @@ TORCH_VERSION ?= 2.13.0
 TORCH_BACKEND ?= cpu
 TORCH         ?= torch==$(TORCH_VERSION)
 DEMO_OUT      ?= demo-out
+ABLATIONS     ?= ablations
 CHECKPOINT    ?= checkpoint
 
 BIN := $(VENV)/bin
@@ -90,6 +92,10 @@ bench: install  ## peak memory on a 2 GiB shard; minutes
 .PHONY: checkpoint
 checkpoint: install  ## draw the corpus, train the model that ships and put it into the package; three hours, resumable
 	PYTHON=$(BIN)/python MUE=$(BIN)/mue bash demo/checkpoint.sh $(CHECKPOINT) $(PART)
+
+.PHONY: ablations
+ablations: install  ## the recipe without each of its parts, shallow models beside it, equal steps; two hours, resumable
+	PYTHON=$(BIN)/python MUE=$(BIN)/mue bash benchmarks/ablations.sh $(ABLATIONS)
 
 .PHONY: clean
 clean:  ## remove the virtual environment and the demo's output

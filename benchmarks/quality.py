@@ -2,10 +2,13 @@
 
     python benchmarks/quality.py MODEL drawn/test [--images 1000] [--point 'name={image: 0.97, decoder: 0.95}']
     python benchmarks/quality.py MODEL drawn/test --no-constant --blind
+    python benchmarks/quality.py MODEL drawn/test --paper --timed 32 64 1 --timed-rows 300 --rounds 4
 
-Prints a table for each task and, as the last line, one JSON document. Time is that of the plain engine, every point
-twice in opposite orders, as a ratio to full depth in the same run; the faster of the two counts. The last lines say
-how much of the time at full depth stem and head take, which no exit can save.
+Prints a table for each task and, as the last line, one JSON document. Beside quality stand four measures that are not
+the same: layers, the paper's metric of layers (1 - layers run / layers there are), FLOPs of rows as if each ran alone
+and of a job that shares images and prompts (`work`), and time: that of the dense engine at each group size, as a ratio
+to full depth in the same round, every other round in the opposite order; the median counts. The last lines say how
+much of the time at full depth stem and head take, which no exit can save.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)  # beside this file pi
 
 import argparse
 import json
+import statistics
 import time
 from typing import Any
 
@@ -35,10 +39,20 @@ from mue_model.loading import load_model
 from mue_model.metrics.entailment import LabelAccuracy
 from mue_model.model_folder import ModelFacts
 from mue_model.model_names import model_facts
+from mue_model.tuning.choice import paper_layer_metric
 from mue_model.tuning.family import constant_depth
+from mue_model.tuning.net_work import net_work
 from pipeline.row_field import RowField
 
 FULL = "full depth"
+PAPER = {
+    "paper": dict.fromkeys(("caption", "entailment"), ExitConfig(image=0.9, text=0.95, decoder=0.95, schedule="paper")),
+    "its scripts": {
+        "caption": ExitConfig(image=0.99, text=0.7, decoder=0.9, schedule="published"),
+        "entailment": ExitConfig(image=0.7, text=0.99, decoder=0.7, schedule="published"),
+    },
+}
+"""The thresholds of MuE, as its text and its published scripts have them; joint checkpoints have none of either."""
 
 
 def points_of(arguments: argparse.Namespace, facts: ModelFacts, task: str) -> dict[str, ExitConfig]:
@@ -47,6 +61,8 @@ def points_of(arguments: argparse.Namespace, facts: ModelFacts, task: str) -> di
     if arguments.constant:
         layers = range(1, facts.config.encoder_layers)
         points |= {f"constant {depth}": constant_depth(facts.config, depth) for depth in layers}
+    if arguments.paper:
+        points |= {name: own[task] for name, own in PAPER.items()}
     points |= {name: facts.exits(name, task) for name in facts.presets if name not in ("default", "exact")}
     for text in arguments.point:
         name, _, exits = text.partition("=")
@@ -63,19 +79,23 @@ def quality_of(scores: TrialScores | None) -> float | None:
     return scores.answers.accuracy if scores.answers else None
 
 
-def row_of(name: str, trial: Trial, seconds: float, full_s: float) -> dict[str, Any]:
+def row_of(facts: ModelFacts, name: str, trial: Trial, times: dict[int, float]) -> dict[str, Any]:
     """Everything about one point, ready for JSON."""
+    answered = [(question.row, result.trace) for question, result in trial.answers if result.trace is not None]
+    rows, traces = zip(*answered, strict=True)
+    layers = {stream: mean or 0.0 for stream, mean in depth_facts(trial.all.depths).items()}
     return {
         "point": name,
         "rows": trial.all.rows,
         "quality": quality_of(trial.all),
         "cider_d": trial.all.captions.cider_d if trial.all.captions else None,
         "by_level": {level: quality_of(scores) for level, scores in trial.groups.items()},
-        "layers": depth_facts(trial.all.depths),
+        "layers": layers,
+        "paper_layer_metric": paper_layer_metric(facts.config, layers),
         "layers_by_level": {level: depth_facts(scores.depths) for level, scores in trial.groups.items()},
         "flops_share": trial.all.executed_share,
-        "time_share": seconds / full_s,
-        "rows_per_s": trial.all.rows / seconds,
+        "work_share": net_work(facts.config, rows, traces).share,
+        "time_share": times,
     }
 
 
@@ -83,15 +103,16 @@ def show(task: str, rows: list[dict[str, Any]]) -> None:
     """Print one line a point: quality, by level, layers, FLOPs, time."""
     levels = list(rows[0]["by_level"])
     table = Table(title=f"{task}, {rows[0]['rows']:,} rows", box=None, title_justify="left")
-    heads = ["", "quality", *(f"level {level}" for level in levels), "image", "text", "decoder", "FLOPs", "time"]
+    heads = ["", "quality", *(f"level {level}" for level in levels), "image", "text", "decoder", "paper", "FLOPs"]
+    heads += ["work", *(f"time at {size}" for size in rows[0]["time_share"])]
     for head in heads:
         table.add_column(head, justify="right" if head else "left")
     for row in rows:
         quality = [row["quality"], *row["by_level"].values()]
-        shares = [row["flops_share"], row["time_share"]]
+        shares = [row["paper_layer_metric"], row["flops_share"], row["work_share"], *row["time_share"].values()]
         layers = [f"{mean:.2f}" for mean in row["layers"].values()]
         table.add_row(row["point"], *map(percent, quality), *layers, *map(percent, shares))
-    Console(width=150).print(table)
+    Console(width=170).print(table)
     depths = Table(title=f"mean layers by level (image / decoder), {task}", box=None, title_justify="left")
     for head in ["", *(f"level {level}" for level in levels)]:
         depths.add_column(head, justify="right" if head else "left")
@@ -108,9 +129,31 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
 
 
+def timed(
+    arguments: argparse.Namespace,
+    facts: ModelFacts,
+    points: dict[str, ExitConfig],
+    questions: list[Question],
+    task: str,
+) -> tuple[dict[str, dict[int, float]], float]:
+    """Return the time over that of full depth by point and group size, and the seconds a row takes at full depth."""
+    found: dict[str, dict[int, float]] = {name: {} for name in points}
+    chosen, a_row_s = questions[: arguments.timed_rows], 0.0
+    for size in arguments.timed or [arguments.group_size]:
+        asked = chosen if size > 1 else chosen[: len(chosen) // 2]
+        runs = free_runs(
+            facts, points, asked, field_references(DEFAULT), task=task, group_size=size, rounds=arguments.rounds
+        )
+        for name, run in runs.items():
+            pairs = zip(run.each_s, runs[FULL].each_s, strict=True)
+            found[name][size] = statistics.median(mine / full for mine, full in pairs)
+        a_row_s = a_row_s or runs[FULL].seconds / len(asked)
+    return found, a_row_s
+
+
 @torch.inference_mode()
-def fixed_share(facts: ModelFacts, questions: list[Question], full_s: float, steps: int, group_size: int) -> float:
-    """Time of stem and head over all rows, as a share of the time at full depth."""
+def fixed_share(facts: ModelFacts, questions: list[Question], a_row_s: float, steps: int, group_size: int) -> float:
+    """Time of stem and head over all rows, as a share of the time at full depth, of which a row takes `a_row_s`."""
     model = load_model(facts, device="auto")
     images_together = EngineConfig().image_group_size
     pixels = torch.stack([torch.tensor(question.row.pixels) for question in questions[:images_together]])
@@ -125,7 +168,7 @@ def fixed_share(facts: ModelFacts, questions: list[Question], full_s: float, ste
 
     stem = seconds(lambda: model.encoder.embed_image(images)) * len(questions) / images_together
     head = seconds(lambda: model.logits(state)) * steps / group_size
-    return (stem + head) / full_s
+    return (stem + head) / (a_row_s * len(questions))
 
 
 def main() -> None:
@@ -136,6 +179,10 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1000, help="of captions")
     parser.add_argument("--entailment-images", type=int, default=300, help="each has six hypotheses in a drawn corpus")
     parser.add_argument("--group-size", type=int, default=32)
+    parser.add_argument("--timed", type=int, nargs="+", metavar="SIZE", help="group sizes; the one above if none")
+    parser.add_argument("--timed-rows", type=int, metavar="N", help="the first ones; all if left out")
+    parser.add_argument("--rounds", type=int, default=2, help="of every point, for time")
+    parser.add_argument("--paper", action="store_true", help="MuE's own thresholds too")
     parser.add_argument("--tasks", nargs="+", default=["caption", "entailment"])
     parser.add_argument("--point", action="append", default=[], help="name={image: 0.97, ...}; repeatable")
     parser.add_argument("--no-constant", dest="constant", action="store_false")
@@ -156,9 +203,12 @@ def main() -> None:
             task=task,
             group_size=arguments.group_size,
             by=RowField.parse("json:level", option="level"),
+            keep=len(questions),
+            rounds=1,
         )
-        full, full_s = measured[FULL].trial, measured[FULL].seconds
-        document[task] = [row_of(name, run.trial, run.seconds, full_s) for name, run in measured.items()]
+        full = measured[FULL].trial
+        times, full_s = timed(arguments, facts, points, questions, task)
+        document[task] = [row_of(facts, name, run.trial, times[name]) for name, run in measured.items()]
         show(task, document[task])
         if isinstance(full.all.answers, LabelAccuracy):
             document["confusion"] = full.all.answers.confusion

@@ -14,8 +14,8 @@ part=${2:-1}
 python=${PYTHON:-python}
 mue=${MUE:-mue}
 here=$(dirname "$0")
-to=()
-if [ "$part" != 1 ]; then to=(--to "$folder/demo"); fi
+to=() fewer=()
+if [ "$part" != 1 ]; then to=(--to "$folder/demo") fewer=(--rows 60 --screen-rows 30 --points 2); fi
 
 of() { echo $((($1 + part - 1) / part)); }
 often=(--set training.precision=bfloat16 --set training.validation_rows="$(of 500)")
@@ -43,7 +43,7 @@ often=(--set training.precision=bfloat16 --set training.validation_rows="$(of 50
 for task in caption entailment; do
   if [ ! -f "$folder/tuned/$task/tune.json" ]; then
     "$mue" tune "$folder/fourth/model" "$folder/drawn/val" --output "$folder/tuned/$task" --tasks "$task" \
-      --write --default balanced || [ "$part" != 1 ]
+      --write --default balanced "${fewer[@]}" || [ "$part" != 1 ]
   fi
 done
 "$python" "$here/ship.py" "$folder/first" "$folder/second" "$folder/third" "$folder/fourth" "$folder/drawn" "${to[@]}"

@@ -82,7 +82,8 @@ def table(rows: list[dict[str, Any]], task: str) -> str:
     for row in rows:
         shares = [row["quality"], *row["by_level"].values()]
         layers = [f"{mean:.2f}" for mean in row["layers"].values()]
-        costs = [f"{row['flops_share']:.1%}", f"{row['time_share']:.1%}"]
+        [time_share] = row["time_share"].values()
+        costs = [f"{row['flops_share']:.1%}", f"{time_share:.1%}"]
         lines.append([row["point"], *(f"{share:.1%}" for share in shares), *layers, *costs])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -13,9 +13,9 @@ from jobs.shadow_sample import SelectedRow, answer_of
 from pipeline.errors import PipelineError, some
 from pipeline.identity import parse_uid
 from pipeline.intervals import Ranges, of_numbers
-from pipeline.records import RowStatus
+from pipeline.records import ErrorStage, RowStatus
 
-_SHOWN = ["uid", "status", "text", "label", "image_sha256", "shadow"]
+_SHOWN = ["uid", "status", "error_stage", "text", "label", "image_sha256", "shadow"]
 
 
 class InputsChanged(PipelineError):
@@ -61,12 +61,12 @@ class AuditedRows:
         """Return what was found, sorted by uid, as `AUDIT_SCHEMA`; rows without a result at full depth are not in it.
 
         Raises:
-            InputsChanged: An image has another digest than the one that was answered.
+            InputsChanged: An image has another digest than the one answered, or fails before the model sees it.
         """
         if self._changed:
             raise InputsChanged(
-                f"{len(self._changed)} images are not the ones that the job answered: {some(self._changed)}; an audit "
-                "of other inputs says nothing: restore them"
+                f"{len(self._changed)} images are not the ones that the job answered, or cannot be read any more: "
+                f"{some(self._changed)}; an audit of other inputs says nothing: restore them"
             )
         return pa.Table.from_pylist(sorted(self._found, key=lambda row: parse_uid(row["uid"])), schema=AUDIT_SCHEMA)
 
@@ -78,13 +78,11 @@ class AuditedRows:
             del self._images[image]
 
     def _look_at(self, row: Mapping[str, Any], selected: SelectedRow) -> None:
-        if row["status"] != RowStatus.OK:
-            return
-        if row["image_sha256"] != selected.image_sha256:
+        is_ok, shadow = row["status"] == RowStatus.OK, row["shadow"]
+        if row["image_sha256"] != selected.image_sha256 or not (is_ok or row["error_stage"] == ErrorStage.INFER):
             self._changed.append(row["uid"])
             return
-        shadow = row["shadow"]
-        if shadow is None:
+        if not is_ok or shadow is None:
             return
         self._found.append(
             {

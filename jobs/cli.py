@@ -14,16 +14,20 @@ import typer
 
 from jobs import cli_audit, cli_cluster, cli_config, cli_model
 from jobs.cli_corpus import corpus
+from jobs.cli_diff import diff_
 from jobs.cli_eval import eval_
+from jobs.cli_export import export
 from jobs.cli_group import MueGroup
 from jobs.cli_options import Actors, ConfigFile, Exits, Inputs, Model, OutputOption, Overrides, Task, overrides_of
 from jobs.cli_plan import plan
-from jobs.cli_read import export, failures, inspect, status
+from jobs.cli_read import failures, inspect, status
 from jobs.cli_repair import repair
+from jobs.cli_report import report
 from jobs.cli_retry import retry
 from jobs.cli_submit import cancel, logs, resume, scale, submit
 from jobs.cli_train import train
 from jobs.cli_tune import tune
+from jobs.cli_verify import verify
 from jobs.doctor import check_line, examine
 from jobs.job_folder import open_job
 from jobs.logs import LogFormat, configure_logs
@@ -135,11 +139,14 @@ def run(
     raise typer.Exit(int(outcome.exit_code))
 
 
-for command in (plan, status, inspect, failures, export, retry, repair, submit, logs, cancel, resume, scale):
+for command in (plan, status, inspect, failures, export, report, retry, repair, verify):
     app.command()(command)
+for elsewhere in (submit, logs, cancel, resume, scale):
+    app.command()(elsewhere)
 app.command()(train)
 app.command()(tune)
 app.command("eval")(eval_)
+app.command("diff")(diff_)
 app.command()(corpus)
 
 

@@ -1,9 +1,8 @@
-"""The commands that only read an output folder: status, inspect, failures, export."""
+"""The commands that only look at an output folder: status, inspect, failures."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from dataclasses import asdict
 from typing import Annotated
@@ -11,7 +10,6 @@ from typing import Annotated
 import typer
 
 from jobs.cli_options import OutputArgument
-from jobs.export import Format, RowsWanted, export_lines, write_lines
 from jobs.failures import failure_line, failures_of
 from jobs.inspection import find_rows, rows_view
 from jobs.job_folder import open_job
@@ -19,7 +17,6 @@ from jobs.progress import ProgressView
 from jobs.status import status_facts, status_of, status_view
 from jobs.terminal import Terminal
 from jobs.watching import watch as watch_job
-from pipeline.ledger import MANIFEST
 
 
 def status(
@@ -84,29 +81,3 @@ def failures(
         kinds[failure.kind] += 1
         terminal.line(json.dumps(asdict(failure), ensure_ascii=False) if terminal.as_json else failure_line(failure))
     terminal.note(f"failed rows: {kinds['row']:,}, bad shards: {kinds['shard']:,}")
-
-
-def export(
-    context: typer.Context,
-    output: OutputArgument,
-    format: Annotated[Format, typer.Option("--format", "-f", help="jsonl: all columns. txt: uid, key, text, by tabs.")],
-    to: Annotated[str | None, typer.Option("--to", metavar="FILE", help="Local file; left out: stdout.")] = None,
-    status: Annotated[RowsWanted, typer.Option("--status", help="Rows with a text, or all of them.")] = "ok",
-) -> None:
-    """Print the rows, one a line.
-
-    Join them back to their images by uid, or by key where keys are unique; never by position.
-
-    \b
-    Example:
-      mue export out --format jsonl --to captions.jsonl
-    """
-    terminal: Terminal = context.obj
-    ledger = open_job(output)
-    if not ledger.storage.exists(MANIFEST):
-        terminal.note("the job is not finished: these are the rows committed so far")
-    lines = export_lines(ledger, format=format, status=status)
-    if to is None:
-        sys.stdout.writelines(lines)
-    else:
-        terminal.note(f"{write_lines(lines, to):,} rows written to {to}")

@@ -57,6 +57,8 @@ class Trial:
     without_references: int
     model_s: float
     """Seconds that the engine worked."""
+    processor_s: float
+    """Seconds of all threads of the process meanwhile."""
     answers: list[tuple[Question, RowResult]]
     """The first ones, for a look."""
 
@@ -87,18 +89,19 @@ def run_trial(
     Raises:
         ConfigError: There is no question, or no caption has references.
     """
-    tally, seconds = _Tally(config, references, by, task), 0.0
+    tally, seconds, processor = _Tally(config, references, by, task), 0.0, 0.0
     answers: list[tuple[Question, RowResult]] = []
     for chunk in _chunks(questions):
-        began = time.perf_counter()
+        began, processor_began = time.perf_counter(), time.process_time()
         results = engine.submit([question.row for question in chunk]).result()
         seconds += time.perf_counter() - began
+        processor += time.process_time() - processor_began
         pairs = list(zip(chunk, results, strict=True))
         for question, result in pairs:
             tally.add(question, result)
         answers += pairs[: max(0, keep - len(answers))]
         progress(tally.rows)
-    return tally.trial(seconds, answers)
+    return tally.trial(seconds, processor, answers)
 
 
 def _chunks(questions: Iterable[Question]) -> Iterator[list[Question]]:
@@ -146,7 +149,7 @@ class _Tally:
                 words = tokenise(result.text or "")
                 self._captions.add(words, [tokenise(text) for text in texts], group=group)
 
-    def trial(self, seconds: float, answers: list[tuple[Question, RowResult]]) -> Trial:
+    def trial(self, seconds: float, processor_s: float, answers: list[tuple[Question, RowResult]]) -> Trial:
         """Return all scores; raise `ConfigError` saying why there are none."""
         if not self.rows:
             raise ConfigError("no question to ask: the shards hold no image that can be read, or nothing to ask of it")
@@ -173,6 +176,7 @@ class _Tally:
             failed=self._failed,
             without_references=self._without_references,
             model_s=seconds,
+            processor_s=processor_s,
             answers=answers,
         )
 

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from jobs.evaluation_view import depth_facts
 from jobs.free_runs import FreeRun, free_runs
 from jobs.tune_certificate import FULL, certificate
+from jobs.tune_pace import measured_pace
 from jobs.tune_questions import Asked, ask
 from jobs.tune_settings import TuneSettings
 from mue_model import costs
 from mue_model.config import ConfigError, EngineConfig, ExitConfig
 from mue_model.loading import build_engine, load_model
 from mue_model.model_folder import ModelFacts
+from mue_model.tuning.cells import Cells
 from mue_model.tuning.certificate import Verdict
-from mue_model.tuning.choice import Measured, TaskFigures, best, cheapest
+from mue_model.tuning.choice import Measured, TaskFigures, best, cheapest, paper_layer_metric
 from mue_model.tuning.collect import collect
 from mue_model.tuning.family import constant_depth
+from mue_model.tuning.net_work import net_work
+from mue_model.tuning.pace import Pace
 from mue_model.tuning.proposals import Proposal, Proposals, propose
 from mue_model.tuning.screen import Screen
 
@@ -96,7 +101,8 @@ def _proposals(
     settings: TuneSettings, facts: ModelFacts, asked: Asked, progress: Progress
 ) -> tuple[Proposals, dict[str, int]]:
     """Return the screen's front, and how many rows of each task it rests on."""
-    screen = _screen(settings, facts, asked, progress)
+    paces = _paces(settings, facts, asked, progress) if settings.by == "time" else None
+    screen = Screen(facts.config, _cells(settings, facts, asked, progress), by=settings.by, paces=paces)
     floor = max(0.0, min(settings.fast_quality, settings.min_quality) - SLACK) if settings.max_flops is None else 0.0
     found = propose(
         screen, points=settings.points, floor=floor, progress=lambda done, total: progress("screening", done, total)
@@ -104,7 +110,21 @@ def _proposals(
     return found, {task: len(cells.traces) for task, cells in screen.cells.items()}
 
 
-def _screen(settings: TuneSettings, facts: ModelFacts, asked: Asked, progress: Progress) -> Screen:
+def _paces(settings: TuneSettings, facts: ModelFacts, asked: Asked, progress: Progress) -> dict[str, Pace]:
+    return {
+        task: measured_pace(
+            facts,
+            asked.to_screen(task, settings.screen_rows),
+            asked.references,
+            task=task,
+            group_size=settings.group_size,
+            progress=partial(progress, f"timing {task}"),
+        )
+        for task in asked.by_task
+    }
+
+
+def _cells(settings: TuneSettings, facts: ModelFacts, asked: Asked, progress: Progress) -> dict[str, Cells]:
     """Answer the rows to screen at full depth and fill their cells."""
     engine = build_engine(
         facts, ExitConfig(), facts.generation, EngineConfig(device="auto", group_size=settings.group_size)
@@ -131,7 +151,7 @@ def _screen(settings: TuneSettings, facts: ModelFacts, asked: Asked, progress: P
             progress=_told(progress, f"caching {task}", len(pairs)),
         )
     engine.close()
-    return Screen(facts.config, cells)
+    return cells
 
 
 def _told(progress: Progress, what: str, total: int) -> Callable[[int], None]:
@@ -169,18 +189,19 @@ def _measured(facts: ModelFacts, name: str, exits: ExitConfig, runs: Mapping[str
 def _figures(facts: ModelFacts, run: FreeRun, full: FreeRun) -> TaskFigures:
     scores, quality = run.trial.all, _quality(run)
     layers = {stream: mean or 0.0 for stream, mean in depth_facts(scores.depths).items()}
-    depth = (layers["image"] + layers["text"]) / 2 + layers["decoder"]
-    checks = (costs.row_flops(facts.config, own.trace).checks for _, own in run.trial.answers if own.trace is not None)
+    answered = [(question.row, own.trace) for question, own in run.trial.answers if own.trace is not None]
+    rows, traces = zip(*answered, strict=True)
     return TaskFigures(
         rows=scores.rows,
         quality=quality,
         kept=quality / _quality(full),
         flops_executed=scores.flops_executed,
-        flops_checks=sum(checks),
+        flops_checks=sum(costs.row_flops(facts.config, trace).checks for trace in traces),
         flops_full_same_length=scores.flops_full_same_length,
         flops_share=scores.executed_share,
+        net=net_work(facts.config, rows, traces),
         layers=layers,
-        paper_layer_metric=1 - depth / (facts.config.encoder_layers + facts.config.decoder_layers),
+        paper_layer_metric=paper_layer_metric(facts.config, layers),
         seconds=run.seconds,
         time_share=run.seconds / full.seconds,
     )
@@ -202,5 +223,5 @@ def _chosen(
     if settings.max_flops is not None:
         balanced = best(open_to, max_flops=settings.max_flops)
     else:
-        balanced = cheapest(open_to, min_quality=settings.min_quality)
-    return {"balanced": balanced, "fast": cheapest(open_to, min_quality=settings.fast_quality)}
+        balanced = cheapest(open_to, min_quality=settings.min_quality, by=settings.by)
+    return {"balanced": balanced, "fast": cheapest(open_to, min_quality=settings.fast_quality, by=settings.by)}

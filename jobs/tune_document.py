@@ -9,11 +9,13 @@ from jobs.tune import Tuning
 from jobs.tune_certificate import FULL, LOSS
 from jobs.tune_settings import TuneSettings
 from mue_model.model_folder import ModelFacts
+from mue_model.tuning.by import By
 from mue_model.tuning.choice import Measured, TaskFigures, above_constant
 from pipeline.canonical_json import canonical_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 TUNE_FILE = "tune.json"
+_DETERMINISTIC: tuple[By, ...] = ("flops", "work")
 QUALITY = "share of rows that are right: captions equal to a reference word for word, labels"
 
 
@@ -33,7 +35,7 @@ def tune_document(found: Tuning, settings: TuneSettings, facts: ModelFacts) -> d
         "settings": settings.model_dump(mode="json", exclude={"shards"}),
         "quality": QUALITY,
         "points_screened": found.proposals.screened,
-        "points": [_point(point, found) for point in found.points],
+        "points": [_point(point, found, settings) for point in found.points],
         "presets": {name: None if point is None else point.name for name, point in found.chosen.items()},
         "certificate": _certificate(found, settings),
         "times": {point.name: {task: _time(own) for task, own in point.tasks.items()} for point in found.points},
@@ -47,23 +49,22 @@ def write_document(document: dict[str, Any], folder: Path) -> Path:
     return path
 
 
-def _point(point: Measured, found: Tuning) -> dict[str, Any]:
+def _point(point: Measured, found: Tuning, settings: TuneSettings) -> dict[str, Any]:
     screened = found.by_proposal.get(point.name)
     verdicts = {verdict.name: verdict.certified for verdict in found.verdicts or ()}
     return {
         "name": point.name,
         "exits": point.exits.model_dump(mode="json"),
-        "screened": None
-        if screened is None
-        else {"kept": screened.quality, "flops_with_checks_share": screened.flops_share},
+        "screened": None if screened is None else {"kept": screened.quality, "cost": screened.spent_share},
         "kept": point.kept,
         "flops_with_checks_share": point.spent_share,
+        "net_work_share": point.cost("work"),
         "certified": verdicts.get(point.name),
-        "tasks": {task: _figures(own, point, found, task) for task, own in point.tasks.items()},
+        "tasks": {task: _figures(own, point, found, settings, task) for task, own in point.tasks.items()},
     }
 
 
-def _figures(own: TaskFigures, point: Measured, found: Tuning, task: str) -> dict[str, Any]:
+def _figures(own: TaskFigures, point: Measured, found: Tuning, settings: TuneSettings, task: str) -> dict[str, Any]:
     figures: dict[str, Any] = {
         "rows": own.rows,
         "quality": own.quality,
@@ -73,9 +74,14 @@ def _figures(own: TaskFigures, point: Measured, found: Tuning, task: str) -> dic
         "flops_executed": own.flops_executed,
         "flops_checks": own.flops_checks,
         "flops_full_same_length": own.flops_full_same_length,
-        "quality_above_constant_depth": None
-        if point.name not in found.by_proposal
-        else above_constant(point, found.constants, task),
+        "net_flops_executed": own.net.executed,
+        "net_flops_checks": own.net.checks,
+        "net_flops_full_same_length": own.net.full,
+        "net_work_share": own.net.share,
+        "quality_above_constant_depth": {
+            by: None if point.name not in found.by_proposal else above_constant(point, found.constants, task, by)
+            for by in _DETERMINISTIC
+        },
     }
     if task == "caption":
         figures["cider_d"] = found.cider_d[point.name]

@@ -117,4 +117,9 @@ def _calibration(found: Tuning, settings: TuneSettings, document: dict[str, Any]
 
 
 def _summary(point: Measured) -> dict[str, Any]:
-    return {"point": point.name, "kept": point.kept, "flops_with_checks_share": point.spent_share}
+    return {
+        "point": point.name,
+        "kept": point.kept,
+        "flops_with_checks_share": point.spent_share,
+        "net_work_share": point.cost("work"),
+    }

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from mue_model.config import Config
+from mue_model.tuning.by import By
 
 TuneTask = Literal["caption", "entailment"]
 
@@ -27,7 +28,7 @@ class TuneSettings(Config):
     points: int = Field(default=12, gt=0)
     """Most points of the screen's front that are run, beside constant depths."""
     min_quality: float = Field(default=0.99, gt=0, le=1)
-    """Of `balanced`: share of full depth's quality that is kept in every task, at the fewest FLOPs."""
+    """Of `balanced`: share of full depth's quality that is kept in every task, at the least cost, see `by`."""
     max_flops: float | None = Field(default=None, gt=0, le=1)
     """Of `balanced`, instead of min_quality: share of full depth's FLOPs, at the best quality."""
     fast_quality: float = Field(default=0.97, gt=0, le=1)
@@ -36,6 +37,11 @@ class TuneSettings(Config):
     """Share of rows that may lose a right answer; only points for which that is certified become presets."""
     delta: float = Field(default=0.05, gt=0, lt=1)
     """Chance that a certificate is wrong."""
+    by: By = "work"
+    """What presets are to have little of. `flops`: of each row as if it ran alone. `work`: FLOPs of a job, where an
+    image is encoded once for all its queries and a prompt once for all its images. `time`: as measured here, which
+    takes longer, and is the only one in which stopping to ask costs what it does; another machine may choose
+    otherwise."""
     seed: int = Field(default=0, ge=0)
     """Decides which images are screened and which ones test the certificate."""
     group_size: int = Field(default=32, gt=0)

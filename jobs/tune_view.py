@@ -9,35 +9,36 @@ from jobs.evaluation_view import Stack, percent
 from jobs.terminal import pairs_table
 from jobs.tune import Tuning
 from jobs.tune_settings import TuneSettings
+from mue_model.tuning.by import IN_WORDS
 from mue_model.tuning.choice import Measured, TaskFigures, above_constant
 
 
 def tune_view(found: Tuning, settings: TuneSettings) -> Stack:
     """Return the table of points and, below, the presets and the certificate in words."""
-    return Stack(_points(found), Text(), pairs_table(_lines(found, settings)))
+    return Stack(_points(found, settings), Text(), pairs_table(_lines(found, settings)))
 
 
-def _points(found: Tuning) -> Table:
+def _points(found: Tuning, settings: TuneSettings) -> Table:
     tasks = list(found.points[0].tasks)
     table = Table(box=None, pad_edge=False)
     table.add_column("", no_wrap=True)
     for task in tasks:
-        for head in (f"{task} right", "kept", "layers i/t/d", "FLOPs", "time", "±const"):
+        for head in (f"{task} right", "kept", "layers i/t/d", "FLOPs", "work", "time", "±const"):
             table.add_column(head, justify="right")
     table.add_column("certified" if found.verdicts is not None else "", no_wrap=True)
     table.add_column("preset", no_wrap=True)
     certified = {verdict.name: "yes" if verdict.certified else "no" for verdict in found.verdicts or ()}
     for point in found.points:
-        cells = [cell for task in tasks for cell in _cells(point.tasks[task], point, found, task)]
+        cells = [cell for task in tasks for cell in _cells(point.tasks[task], point, found, settings, task)]
         presets = [name for name, chosen in found.chosen.items() if chosen is point]
         table.add_row(point.name, *cells, certified.get(point.name, ""), ", ".join(presets))
     return table
 
 
-def _cells(own: TaskFigures, point: Measured, found: Tuning, task: str) -> list[str]:
+def _cells(own: TaskFigures, point: Measured, found: Tuning, settings: TuneSettings, task: str) -> list[str]:
     layers = "/".join(f"{own.layers[stream]:.1f}" for stream in ("image", "text", "decoder"))
-    above = above_constant(point, found.constants, task) if point.name in found.by_proposal else None
-    shares = [percent(share) for share in (own.quality, own.kept, own.spent_share, own.time_share)]
+    above = above_constant(point, found.constants, task, settings.by) if point.name in found.by_proposal else None
+    shares = [percent(share) for share in (own.quality, own.kept, own.spent_share, own.net.share, own.time_share)]
     return [*shares[:2], layers, *shares[2:], "" if above is None else f"{100 * above:+.1f}"]
 
 
@@ -63,12 +64,14 @@ def _preset(name: str, point: Measured | None, settings: TuneSettings) -> str:
     if by_flops:
         rule = f"at most {percent(settings.max_flops or 0)} of the FLOPs"
     else:
-        rule = f"{percent(settings.min_quality if name == 'balanced' else settings.fast_quality)} of the quality kept"
+        kept = settings.min_quality if name == "balanced" else settings.fast_quality
+        rule = f"{percent(kept)} of the quality kept, least of {IN_WORDS[settings.by]}"
     if point is None:
         return f"none: no {'certified ' if settings.certify is not None else ''}point has {rule}"
     metric = ", ".join(f"{own.paper_layer_metric:.3f} {task}" for task, own in point.tasks.items())
     return (
         f"{point.name} ({rule}): keeps {percent(point.kept)}, {percent(point.spent_share)} of the FLOPs, "
+        f"{percent(point.cost('work'))} of a job's, "
         f"{percent(point.time_share)} of the time; paper's layer metric {metric}"
     )
 

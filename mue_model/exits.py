@@ -40,9 +40,9 @@ class ExitPolicy(Protocol):
 
 
 def sharing_class(policy: ExitPolicy, uid: str) -> str | None:
-    """Return what rows must have in common, beside equal inputs, to share one encoding under `policy`; None: they may not.
+    """Return what rows with equal inputs must have in common, too, to share one encoding; None: they may not.
 
-    Asks its method of this name, if it has one.
+    Asks the policy's method of this name, if it has one.
     """
     own = getattr(policy, "sharing_class", None)
     if own is not None:

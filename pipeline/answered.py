@@ -96,6 +96,7 @@ def _answer(row: RowInput, result: RowResult, facts: ModelFacts) -> dict[str, An
         "candidates": answers or None,
         "finish_reason": result.finish_reason,
         "n_tokens": len(result.tokens),
+        "tokens": result.tokens,
         "image_layers_run": trace.image,
         "text_layers_run": trace.text,
         "decoder_layers_run": trace.decoder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ WRITE_CPUS = 0.25
 
 WAITING_CALLS = 4
 """Calls that lie ready at an actor beside those that run: enough to hide the way there, few for they hold pixels."""
+SHADOW_CALLS = 1.5
+"""Times as many calls in an actor at a time where rows are shadowed."""
 TASK_RETRIES = 10
 """How often Ray runs a read, decode or write anew; unless told, it would do so for ever. A process that dies is one
 reason, an output that was lost with its node another: who has used all up takes everything downstream with him."""
@@ -118,7 +121,7 @@ def build(
         segment.attempt,
         segment.audit,
     )
-    return _on_actors(decoded, spec.actors, arguments)
+    return _on_actors(decoded, _with_shadows(spec.actors, segment.audit), arguments)
 
 
 def _read(source: ShardSource, tasks: int) -> Dataset:
@@ -143,6 +146,13 @@ def _in_tasks(rows: Dataset, decode: GuardedDecode, rows_per_call: int) -> Datas
     # pixel is copied once more, by tasks of a whole CPU each that are run anew for ever.
     cut._logical_plan.dag.ray_remote_args.update(remote)
     return cut
+
+
+def _with_shadows(actors: ActorsConfig, audit: ActorAudit | None) -> ActorsConfig:
+    """A call with a shadow row waits for it with nothing else in the engine: others are to keep the groups full."""
+    if audit is None or not audit.shadows.any:
+        return actors
+    return actors.model_copy(update={"concurrent_calls": math.ceil(SHADOW_CALLS * actors.concurrent_calls)})
 
 
 def _on_actors(rows: Dataset, actors: ActorsConfig, constructor_args: tuple[object, ...]) -> Dataset:

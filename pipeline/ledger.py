@@ -137,13 +137,17 @@ class Ledger:
     def read_part(self, receipt: Receipt, columns: list[str] | None = None) -> pa.Table:
         """Return the rows of a receipt's part, or raise `LedgerError` if its file cannot be read."""
         assert receipt.part is not None
+        return self.read_file(receipt.part.path, columns)
+
+    def read_file(self, path: str, columns: list[str] | None = None) -> pa.Table:
+        """Return the rows of a data file, whether they count or not; raise `LedgerError` if it cannot be read."""
         try:
-            with self.storage.open_input(receipt.part.path) as file:
+            with self.storage.open_input(path) as file:
                 return pq.read_table(file, columns=columns)
         except (FileAbsent, pa.ArrowException, OSError) as error:
             reason = "it does not exist" if isinstance(error, FileAbsent) else " ".join(str(error).split())
             raise LedgerError(
-                f"{self.storage.url}/{receipt.part.path} cannot be read ({reason}); restore it, or have "
+                f"{self.storage.url}/{path} cannot be read ({reason}); restore it, or have "
                 f"'mue repair {self.storage.url} --apply' withdraw it and run again to compute its rows anew"
             ) from error
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import pyarrow as pa
 
-ROW_SCHEMA_VERSION = 2
+ROW_SCHEMA_VERSION = 3
 DECODED_SCHEMA_VERSION = 2
 RESULTS_VERSION = 1
 """Bumped whenever the same input and settings may give another text or other layers."""
@@ -225,6 +225,7 @@ ROW_SCHEMA = pa.schema(
         pa.field("candidates", pa.list_(pa.struct([pa.field("text", pa.string()), pa.field("score", pa.float64())]))),
         pa.field("finish_reason", pa.string()),
         pa.field("n_tokens", pa.int32()),
+        pa.field("tokens", pa.list_(pa.int32())),
         pa.field("status", pa.string(), nullable=False),
         pa.field("error_stage", pa.string()),
         pa.field("error_code", pa.string()),
@@ -248,8 +249,9 @@ ROW_SCHEMA = pa.schema(
         pa.field("actor", pa.string()),
     ]
 )
-"""One row per query. What is the image's alone, `meta_json` and the times of reading and decoding, is on the row of its
-first query; all rows of an image follow each other in one file (`shared_meta`)."""
+"""One row per query. `tokens` are the ids that text or label were written with, end of sequence included, so that a row
+alone tells whether its text is whole. What is the image's alone, `meta_json` and the times of reading and decoding, is
+on the row of its first query; all rows of an image follow each other in one file (`shared_meta`)."""
 
 COMMIT_SCHEMA = pa.schema(
     [*[field.with_nullable(True) for field in ROW_SCHEMA], pa.field("image_queries", pa.int32()), *_CONTROL]

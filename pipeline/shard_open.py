@@ -101,6 +101,11 @@ def open_local_tar(url: str) -> BinaryIO | None:
     return open(url, "rb") if is_local(url) and ending_of(url) not in _DECOMPRESSORS else None
 
 
+def is_seekable_tar(url: str) -> bool:
+    """Return whether a tar's bytes are stored as they are, so that one member can be read alone; http may not seek."""
+    return ending_of(url) not in _DECOMPRESSORS and not url.startswith(("http://", "https://"))
+
+
 def ending_of(url: str) -> str:
     """Return what follows the last dot of the name, lower-case; the query part of a URL does not count."""
     path = url if is_local(url) else url.split("?", 1)[0]

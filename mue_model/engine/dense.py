@@ -75,11 +75,7 @@ class DenseRunner:
             self.scores = ScoreRegion(
                 model, self.scheduler, exit_policy, *streams, config.image_group_size, self._deliver
             )
-        self.rows_in_encoder = rows_for_full_groups(self.encoder.stage_sizes())
-        """W of the encoder: most rows whose streams have not settled, or that wait for a slot behind it."""
         self._wanted = config.rows_in_flight or rows_for_full_groups(self.decoder.stage_sizes()) + TOGETHER
-        self.rows_in_scores = rows_for_full_groups(self.scores.stage_sizes())
-        """W of candidate scoring, for one geometry."""
         self._budget = budget_bytes(config.memory_mib, model.device)
         self._steps = generation.max_tokens
         self._inside = 0
@@ -87,12 +83,25 @@ class DenseRunner:
         self._results: list[tuple[int, RowResult]] = []
 
     @property
+    def rows_in_encoder(self) -> int:
+        """W of the encoder: most streams that have not settled, and rows that wait for a slot behind it."""
+        return rows_for_full_groups(self.encoder.stage_sizes())
+
+    @property
     def rows_in_decoder(self) -> int:
         """W of the decoder, or as many rows as the memory can hold."""
+        return self._held(self._wanted)
+
+    @property
+    def rows_in_scores(self) -> int:
+        """W of candidate scoring, or as many rows as the memory can hold if none shares an image."""
+        return self._held(rows_for_full_groups(self.scores.stage_sizes()))
+
+    def _held(self, wanted: int) -> int:
         tokens = sum(store.tokens for store in self.encoder.stores.values())
         itemsize = self.decoder.store.state.element_size()
         each = row_bytes(self.model.config, tokens, self._steps, itemsize)
-        return max(1, min(self._wanted, self._budget // each))
+        return max(1, min(wanted, self._budget // each))
 
     @property
     def busy(self) -> bool:
@@ -100,9 +109,8 @@ class DenseRunner:
         return self._inside > 0
 
     def room(self) -> int:
-        """Return how many rows may be admitted now."""
-        behind = self.decoder.in_flight + self.scores.in_flight
-        return max(0, self.rows_in_encoder - (self._inside - behind))
+        """Return how many rows may be admitted now. Rows that share a stream take the place of one."""
+        return max(0, self.rows_in_encoder - self.encoder.in_flight - len(self._encoded))
 
     def rows_wanted(self, *, scored: bool) -> int:
         """Return W of both regions together."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -62,6 +63,8 @@ class EncoderRegion:
         self.text = self.stores.get("text")
         self.in_flight = 0
         """Streams that have not settled."""
+        self._lanes_used = Counter[int]()
+        """The same by lane."""
         self._checked = {kind: checked_at(exit_policy, kind, model.config.encoder_layers) for kind in kinds}
         self._stretches = {kind: stretches_of(self._checked[kind]) for kind in kinds}
         self._sizes, self._ready = sizes, ready
@@ -72,8 +75,15 @@ class EncoderRegion:
         self._idle_prompts: dict[object, _Stream] = {}
 
     def stage_sizes(self) -> list[int]:
-        """Return the group sizes of all stages that one row's main stream passes."""
-        return [self._sizes[self.main.kind]] * (1 + len(self._stretches[self.main.kind]))
+        """Return the group sizes of all stages that streams in flight pass; before the first one, those of a main one.
+
+        Streams of other lanes fill no group together, so every lane that is in use has stages of its own.
+        """
+        kinds = [self._lanes[lane][0].kind for lane in self._lanes_used] or [self.main.kind]
+        return [size for kind in kinds for size in [self._sizes[kind]] * self._stages(kind)]
+
+    def _stages(self, kind: StreamKind) -> int:
+        return len(self._stretches[kind]) + (kind == self.main.kind)
 
     def admit(self, flight: Flight) -> None:
         """Let the streams of a row wait for their first group, or attach it to those that others brought."""
@@ -111,8 +121,10 @@ class EncoderRegion:
         self._streams[store.kind, slot] = stream
         if key:
             self._by_key[key] = stream
-        self.scheduler.push(Stage(ENCODER, 1 if store is self.text else STEM, self._lane(store, lane)), [slot])
+        number = self._lane(store, lane)
+        self.scheduler.push(Stage(ENCODER, 1 if store is self.text else STEM, number), [slot])
         self.in_flight += 1
+        self._lanes_used[number] += 1
         return stream
 
     def _lane(self, store: StreamStore, lane: Lane) -> int:
@@ -146,6 +158,7 @@ class EncoderRegion:
             store.write(index[stays], _some(state, stays))
             self.scheduler.push(stage._replace(place=stage.place + 1), index[stays].tolist())
         self._settle(store, index[goes], stretch.end)
+        self._left(stage.lane, len(goes))
 
     def _embed_images(self, streams: Sequence[_Stream]) -> Tensor:
         model = self.model
@@ -178,7 +191,6 @@ class EncoderRegion:
         """Streams have become memory: hand on the rows that have waited for the last of theirs."""
         store.layers_run[slots] = layers_run
         store.checks[slots] = self._checked[store.kind][:layers_run].sum()
-        self.in_flight -= len(slots)
         for slot in slots.tolist():
             stream = self._streams[store.kind, slot]
             stream.settled = True
@@ -190,11 +202,18 @@ class EncoderRegion:
             if not store.users[slot]:
                 self._idle(stream)
 
+    def _left(self, lane: int, streams: int) -> None:
+        """Count streams that are no longer on their way."""
+        self.in_flight -= streams
+        self._lanes_used[lane] -= streams
+        if not self._lanes_used[lane]:
+            del self._lanes_used[lane]
+
     def fail(self, stage: Stage, slot: int) -> list[Flight]:
         """Give up a stream that is not waiting anywhere; return the rows that needed it."""
         store = self._lanes[stage.lane][0]
         stream = self._streams.pop((store.kind, slot))
-        self.in_flight -= 1
+        self._left(stage.lane, 1)
         if stream.key:
             self._by_key.pop(stream.key, None)
         store.release(slot)

@@ -75,7 +75,8 @@ class Engine:
     def submit(self, rows: Sequence[RowInput], *, ahead: bool = False) -> Future[list[RowResult]]:
         """Hand over rows from any thread; the future holds their results in input order.
 
-        `ahead` lets them in before rows that wait already: for those that belong to an older call. The future fails with `EngineStopped` if the engine dies before the last of them is answered.
+        `ahead` lets them in before rows that wait already: for those that belong to an older call. The future fails
+        with `EngineStopped` if the engine dies before the last of them is answered.
         """
         call = _Call(rows)
         if not rows:

@@ -76,8 +76,8 @@ class ScoreRegion:
         self._by_number: list[_Lane] = []
 
     def stage_sizes(self) -> list[int]:
-        """Return the group sizes of all stages that a row passes."""
-        return [self.group_size] * (self._head + 1)
+        """Return the group sizes of all stages; rows of other lanes fill no group together."""
+        return [self.group_size] * (self._head + 1) * max(1, len(self._by_number))
 
     @property
     def in_flight(self) -> int:

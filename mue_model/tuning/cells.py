@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from mue_model.config import ModelConfig
 from mue_model.rows import ExitTrace
+from mue_model.tuning.net_work import Sharing
 
 Floats = npt.NDArray[np.floating[Any]]
 Bools = npt.NDArray[np.bool_]
@@ -35,6 +36,8 @@ class Cells:
     """[N]: whether the row is right if all of it holds. Of captions, whether it is right at full depth."""
     traces: tuple[ExitTrace, ...]
     """What each row executed at full depth."""
+    sharing: Sharing
+    """Which rows a job encodes together."""
 
     @property
     def last_stage(self) -> str:

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from mue_model.config import ExitConfig
+from mue_model.config import ExitConfig, ModelConfig
+from mue_model.tuning.by import By
+from mue_model.tuning.net_work import NetWork
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,8 @@ class TaskFigures:
     flops_full_same_length: int
     flops_share: float
     """Executed over full depth at the same length, checks not included: as every report has it."""
+    net: NetWork
+    """What a job executes for the rows together."""
     layers: Mapping[str, float]
     """Mean layers run, by image, text and decoder."""
     paper_layer_metric: float
@@ -35,6 +39,10 @@ class TaskFigures:
     def spent_share(self) -> float:
         """FLOPs executed and checks over full depth."""
         return (self.flops_executed + self.flops_checks) / self.flops_full_same_length
+
+    def cost(self, by: By) -> float:
+        """Return what the point costs over full depth; time as it was measured."""
+        return {"flops": self.spent_share, "work": self.net.share, "time": self.time_share}[by]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +66,23 @@ class Measured:
     @property
     def time_share(self) -> float:
         """Time over full depth; every task counts the same."""
-        return sum(own.time_share for own in self.tasks.values()) / len(self.tasks)
+        return self.cost("time")
+
+    def cost(self, by: By) -> float:
+        """Return what the point costs over full depth; every task counts the same."""
+        return sum(own.cost(by) for own in self.tasks.values()) / len(self.tasks)
 
 
-def cheapest(points: Sequence[Measured], *, min_quality: float) -> Measured | None:
-    """Return the point of the fewest FLOPs, of equals the fastest, that keeps `min_quality` in every task, if any."""
+def paper_layer_metric(config: ModelConfig, layers: Mapping[str, float]) -> float:
+    """Return the share of layers that were not run, as MuE counts them: streams half each, tokens by their mean."""
+    run = (layers["image"] + layers["text"]) / 2 + layers["decoder"]
+    return 1 - run / (config.encoder_layers + config.decoder_layers)
+
+
+def cheapest(points: Sequence[Measured], *, min_quality: float, by: By) -> Measured | None:
+    """Return the point of the least cost, of equals the fastest, that keeps `min_quality` in every task, if any."""
     good = [point for point in points if point.kept >= min_quality]
-    return min(good, key=lambda point: (point.spent_share, point.time_share), default=None)
+    return min(good, key=lambda point: (point.cost(by), point.time_share), default=None)
 
 
 def best(points: Sequence[Measured], *, max_flops: float) -> Measured | None:
@@ -73,14 +91,14 @@ def best(points: Sequence[Measured], *, max_flops: float) -> Measured | None:
     return max(good, key=lambda point: (point.kept, -point.spent_share, -point.time_share), default=None)
 
 
-def above_constant(point: Measured, constants: Sequence[Measured], task: str) -> float | None:
-    """Return by how much a point's quality exceeds that of constant depth at equal FLOPs; None outside their range.
+def above_constant(point: Measured, constants: Sequence[Measured], task: str, by: By) -> float | None:
+    """Return by how much a point's quality exceeds that of constant depth at equal cost; None outside their range.
 
     Constant depths cost steps; between two of them the quality is taken to be on a straight line, which a mix of both
     would reach.
     """
-    line = sorted((own.tasks[task].spent_share, own.tasks[task].quality) for own in constants)
-    at, quality = point.tasks[task].spent_share, point.tasks[task].quality
+    line = sorted((own.tasks[task].cost(by), own.tasks[task].quality) for own in constants)
+    at, quality = point.tasks[task].cost(by), point.tasks[task].quality
     for (low, worse), (high, better) in pairwise(line):
         if low <= at <= high:
             return quality - (worse + (better - worse) * (at - low) / (high - low))

@@ -27,6 +27,7 @@ from mue_model.grid import grid_of
 from mue_model.model import MueModel
 from mue_model.rows import RowInput, RowResult
 from mue_model.tuning.cells import Cells, encoder_depths, encoder_stages
+from mue_model.tuning.net_work import Sharing
 
 BATCH_ROWS = 50
 
@@ -79,7 +80,8 @@ def collect(
         progress(done)
     eligible = np.ones(len(rows), bool) if rows[0].candidates else np.array(right, bool)
     traces = tuple(result.trace for result in full if result.trace is not None)
-    return Cells(encoder=encoder, decoder=decoder, holds=holds, eligible=eligible, traces=traces)
+    sharing = Sharing.of(config, rows)
+    return Cells(encoder=encoder, decoder=decoder, holds=holds, eligible=eligible, traces=traces, sharing=sharing)
 
 
 def _batches(rows: Sequence[RowInput]) -> Iterator[list[int]]:

@@ -12,7 +12,7 @@ from mue_model.config import ExitConfig
 from mue_model.tuning.cells import encoder_depths, encoder_stages
 from mue_model.tuning.family import Vector, exits_of, is_constant, vectors_of
 from mue_model.tuning.screen import Screen, pareto, thinned
-from mue_model.tuning.worth import spent, worthwhile
+from mue_model.tuning.worth import worthwhile
 
 STAGE_VECTORS = 12
 """Vectors of one stage that meet those of the others, beside the constant depths."""
@@ -25,8 +25,8 @@ class Proposal:
     exits: ExitConfig
     quality: float
     """Share of full depth's quality, in the task that keeps least."""
-    flops_share: float
-    """Executed and checks over full depth, the mean of the tasks."""
+    spent_share: float
+    """Cost over that of full depth, as the screen counts it, the mean of the tasks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ def propose(screen: Screen, *, points: int, floor: float, progress: Callable[[in
     front = [tried[place] for place in _front(tried, floor, points)]
     without = [worthwhile(screen, proposal.exits) for proposal in front]
     final = _screened(screen, [exits for exits in dict.fromkeys(without) if exits != ExitConfig()])
-    ordered = sorted(final, key=lambda proposal: (proposal.flops_share, -proposal.quality))
+    ordered = sorted(final, key=lambda proposal: (proposal.spent_share, -proposal.quality))
     return Proposals(front=tuple(ordered), screened=done + joint)
 
 
@@ -86,7 +86,7 @@ def _joined(screen: Screen, kept: Mapping[str, Sequence[Vector]], progress: Call
         for chosen in product(*each):
             results = {task: result for _, _, tasks in chosen for task, result in tasks.items()}
             exits = exits_of({**streams, **{last: vector for last, vector, _ in chosen}})
-            found.append(Proposal(exits=exits, quality=screen.quality(results), flops_share=spent(results)))
+            found.append(Proposal(exits=exits, quality=screen.quality(results), spent_share=screen.spent(results)))
         progress(len(found))
     return found
 
@@ -97,7 +97,7 @@ def _screened(
     found = []
     for number, exits in enumerate(points, start=1):
         own = screen.of(exits)
-        found.append(Proposal(exits=exits, quality=screen.quality(own), flops_share=spent(own)))
+        found.append(Proposal(exits=exits, quality=screen.quality(own), spent_share=screen.spent(own)))
         progress(number)
     return found
 
@@ -107,7 +107,7 @@ def _front(tried: Sequence[Proposal], floor: float, most: int) -> list[int]:
 
     A screen of a few hundred rows does not tell what lies within a row or two of the front from the front.
     """
-    costs, left = [own.flops_share for own in tried], list(range(len(tried)))
+    costs, left = [own.spent_share for own in tried], list(range(len(tried)))
     found: list[int] = []
     while left and len(found) < most:
         front = [left[place] for place in pareto((costs[place], tried[place].quality) for place in left)]

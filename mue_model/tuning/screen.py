@@ -16,8 +16,11 @@ import numpy.typing as npt
 from mue_model import costs
 from mue_model.config import ExitConfig, ModelConfig
 from mue_model.rows import ExitTrace
+from mue_model.tuning.by import By
 from mue_model.tuning.cells import Bools, Cells, encoder_depths, encoder_stages
 from mue_model.tuning.family import NEVER, Seen, Vector
+from mue_model.tuning.net_work import NetWork, NetWorkCounter
+from mue_model.tuning.pace import Pace
 
 Ints = npt.NDArray[np.int64]
 
@@ -33,6 +36,8 @@ class Screened:
     checks: int
     full: int
     """FLOPs of the same rows and lengths at full depth."""
+    net: NetWork
+    """What a job executes for the rows together."""
 
     @property
     def share(self) -> float:
@@ -43,11 +48,22 @@ class Screened:
 class Screen:
     """Answers for any thresholds; never changes."""
 
-    def __init__(self, config: ModelConfig, cells: Mapping[str, Cells]) -> None:
-        self.config, self.cells = config, cells
+    def __init__(
+        self,
+        config: ModelConfig,
+        cells: Mapping[str, Cells],
+        *,
+        by: By = "flops",
+        paces: Mapping[str, Pace] | None = None,
+    ) -> None:
+        """Take what was collected of each task, and what is counted; `by` time needs the pace of each task."""
+        self.config, self.cells, self.by, self._paces = config, cells, by, paces or {}
         self._depths = np.array(encoder_depths(config))
         self._flops = lru_cache(maxsize=None)(lambda trace: costs.row_flops(config, trace))
-        self._full = {task: own.right for task, own in self.of(ExitConfig()).items()}
+        self._net = {task: NetWorkCounter(config, own.sharing, own.traces) for task, own in cells.items()}
+        full = self.of(ExitConfig())
+        self._full = {task: own.right for task, own in full.items()}
+        self._full_net = {task: own.net for task, own in full.items()}
 
     @property
     def last_stages(self) -> tuple[str, ...]:
@@ -67,17 +83,27 @@ class Screen:
         """Return what happens to the rows of `tasks`, or all; raise `ValueError` for a depth that was not collected."""
         vectors = exits.per_layer(self.config)
         chosen = self.cells if tasks is None else tasks
-        return {task: self._screened(self.cells[task], vectors) for task in chosen}
+        return {task: self._screened(task, vectors) for task in chosen}
 
     def quality(self, found: Mapping[str, Screened]) -> float:
         """Return the share of full depth's quality that is kept, in the task that keeps least."""
         return min(float(own.right.sum() / self._full[task].sum()) for task, own in found.items())
 
+    def spent(self, found: Mapping[str, Screened]) -> float:
+        """Return the cost over that of full depth; every task counts the same."""
+        return float(np.mean([self._spent(task, own) for task, own in found.items()]))
+
+    def _spent(self, task: str, own: Screened) -> float:
+        if self.by == "flops":
+            return own.share
+        return own.net.share if self.by == "work" else self._paces[task].share(own.net, self._full_net[task])
+
     def seen(self, stage: str) -> list[Seen]:
         """Return what each task that meets a stage knows about it, all others at full depth."""
         return [self._seen(task, self.cells[task], stage) for task in self.tasks_of(stage)]
 
-    def _screened(self, cells: Cells, vectors: Mapping[str, Vector]) -> Screened:
+    def _screened(self, task: str, vectors: Mapping[str, Vector]) -> Screened:
+        cells = self.cells[task]
         stages = encoder_stages(self.config)
         depths = [_first_above(cells.encoder[stage], vectors[stage]) for stage in stages]
         rows, at = np.arange(len(cells.traces)), [self._places(own) for own in depths]
@@ -112,6 +138,7 @@ class Screen:
             executed=sum(own.executed for own in flops),
             checks=sum(own.checks for own in flops),
             full=sum(own.full_same_length for own in flops),
+            net=self._net[task].count(traces),
         )
 
     def _places(self, depths: Ints) -> Ints:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -12,11 +12,11 @@ from mue_model.tuning.screen import Screen, Screened
 
 LEAST_LEAVING = 0.01
 """Share of those asked that a check must let go. Its FLOPs are next to nothing, but it splits a group and waits for the
-device, which FLOPs do not show."""
+device, which only a measured pace shows."""
 
 
 def worthwhile(screen: Screen, exits: ExitConfig) -> ExitConfig:
-    """Return `exits` without checks that let next to nobody go, or cost more FLOPs than they save."""
+    """Return `exits` without checks that let next to nobody go, or cost more than they save."""
     vectors = exits.per_layer(screen.config)
     vectors.setdefault("candidates", vectors["decoder"])
     for stage in screen.stages:
@@ -27,16 +27,12 @@ def worthwhile(screen: Screen, exits: ExitConfig) -> ExitConfig:
             asked, leaving = _traffic((with_check[task] for task in screen.tasks_of(stage)), stage, layer)
             own = vectors[stage]
             dropped = {**vectors, stage: (*own[:layer], NEVER, *own[layer + 1 :])}
+            without = screen.of(ExitConfig.model_validate(dropped))
             if leaving < LEAST_LEAVING * asked or (
-                threshold > ALWAYS and spent(screen.of(ExitConfig.model_validate(dropped))) <= spent(with_check)
+                threshold > ALWAYS and screen.spent(without) <= screen.spent(with_check)
             ):
                 vectors = dropped
     return exits_of({stage: vectors[stage] for stage in screen.stages})
-
-
-def spent(found: Mapping[str, Screened]) -> float:
-    """Return the FLOPs with checks over those of full depth; every task counts the same."""
-    return float(np.mean([own.share for own in found.values()]))
 
 
 def _traffic(found: Iterable[Screened], stage: str, layer: int) -> tuple[int, int]:

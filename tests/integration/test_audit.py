@@ -25,7 +25,7 @@ from pipeline.plan_match import FingerprintMismatch
 from pipeline.spec import ActorsConfig, AuditConfig, InputsConfig, JobSpec, OutputConfig
 from pipeline.storage import Storage
 
-pytestmark = [pytest.mark.usefixtures("ray_local"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.usefixtures("ray_local"), pytest.mark.timeout(900)]
 RATE = 0.4
 
 
@@ -113,7 +113,7 @@ def test_both_ways_of_auditing_find_the_same_and_touch_no_row(shards: Path) -> N
     with pytest.raises(FingerprintMismatch, match=r"audit.rates"):
         run_job(spec(shards, "inside", rate=0.9, seed=6, margin=0.99, windows=1), progress=quiet)
     change_an_image(shards / "00001.tar")
-    with pytest.raises(InputsChanged, match="not the ones that the job answered: 000001-00001/"):
+    with pytest.raises(InputsChanged, match=r"not the ones that the job answered, .*: 000001-00001/"):
         audit_job(afterwards.output.url, rate=1.0, progress=quiet)
     assert len(list(Path(afterwards.output.url, "audit").iterdir())) == 2, "a refused audit leaves nothing"
     (shards / "00000.tar").write_bytes(b"x" + (shards / "00000.tar").read_bytes())

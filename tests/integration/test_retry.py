@@ -10,6 +10,7 @@ import pytest
 from jobs.progress import ProgressView
 from jobs.retry import retry_failed
 from jobs.run import run_job
+from jobs.verify import VerifySettings, verify
 from mue_model.config import ConfigError, EngineConfig
 from pipeline.exit_codes import ExitCode
 from pipeline.ledger import Ledger
@@ -58,3 +59,6 @@ def test_forced_rows_fail_again_with_one_attempt_more_and_all_others_stay(
     assert manifest is not None
     assert (manifest.rows, len(manifest.parts)) == (40, len(first.parts))
     assert len(set(manifest.parts) - set(first.parts)) == 1, "the part that held it was written anew"
+    verified = verify(ledger, VerifySettings(rerun=8))
+    assert {check.verdict for check in verified.checks} == {"pass", "not_checked"}
+    assert verified.evidence.level == 2, "nothing was shadowed"

@@ -23,11 +23,14 @@ from jobs.tune_settings import TuneSettings
 from mue_model.corpus.row import draw_row
 from mue_model.corpus.settings import CorpusSettings
 from mue_model.model_names import model_facts
+from pipeline.exit_codes import ExitCode
 from pipeline.identity import uid_of
 from pipeline.ledger import Ledger
 from pipeline.plan import Plan, PlannedShard
+from pipeline.preprocess import DecodeRows
 from pipeline.records import COMMIT_SCHEMA, ShardCode
-from pipeline.spec import FieldsConfig
+from pipeline.shard_rows import iter_tables
+from pipeline.spec import FieldsConfig, JobSpec
 from pipeline.storage import Storage
 
 FINGERPRINT = "f" * 64
@@ -202,3 +205,61 @@ def tune_settings(labelled: Path) -> TuneSettings:
 def tuned(tune_settings: TuneSettings) -> Tuning:
     """What it finds for the model that ships."""
     return tune(tune_settings, model_facts("demo"))
+
+
+AUDITED_ATTEMPT = "20260101T000000-abcdef"
+
+
+def run_in_process(output: Path, shards: Sequence[str], **settings: Any) -> Ledger:
+    """Run a whole job stage by stage as Ray would, and return its ledger; parts hold five images each."""
+    from jobs.planning import prepare
+    from jobs.run_record import RunRecord
+    from pipeline.actor import ModelActor
+    from pipeline.actor_audit import ActorAudit, shadow_selection
+
+    spec = JobSpec.model_validate({"inputs": {"urls": list(shards)}, "output": {"url": str(output)}} | settings)
+    job, ledger = prepare(spec), Ledger(Storage.open(str(output)))
+    plan = ledger.adopt_plan(job.plan)
+    record = RunRecord(ledger, spec, AUDITED_ATTEMPT)
+    decode = DecodeRows.of_job(spec, job.facts, job.generation)
+    engine = spec.engine.model_copy(update={"threads": 1, "group_size": 8})
+    audit = ActorAudit(shadows=shadow_selection(plan))
+    actor = ModelActor(job.facts.name, job.facts.digest, job.exits, job.generation, engine, AUDITED_ATTEMPT, audit)
+    for shard in plan.shards:
+        tables = iter_tables(
+            shard.url, shard.shard_id, suffixes=("jpg",), max_member_bytes=1 << 20, files=shard.files, rows_per_table=5
+        )
+        for number, table in enumerate(tables):
+            name = f"{AUDITED_ATTEMPT}-{shard.shard_id}-{number:06d}"
+            ledger.commit(actor.answer(decode(table)), name=name, attempt=AUDITED_ATTEMPT, fingerprint=plan.fingerprint)
+    lines = "".join(json.dumps(line) + "\n" for line in actor.tally.lines())
+    ledger.storage.write(f"metrics/{AUDITED_ATTEMPT}-driver.jsonl", lines.encode())
+    record.end(ExitCode.OK)
+    ledger.finalize(plan)
+    return ledger
+
+
+@pytest.fixture(scope="session")
+def run_here() -> Callable[..., Ledger]:
+    """`run_here(output, shards, task=..., audit=...)`: a whole job in this process."""
+    return run_in_process
+
+
+@pytest.fixture(scope="session")
+def broken_shard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shard of three rows whose images cannot be decoded."""
+    path = tmp_path_factory.mktemp("broken") / "00001.tar"
+    with tarfile.open(path, "w") as tar:
+        for number in range(3):
+            member = tarfile.TarInfo(f"{number}.jpg")
+            member.size = 8
+            tar.addfile(member, io.BytesIO(b"no image"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def honest(tmp_path_factory: pytest.TempPathFactory, labelled: Path, broken_shard: Path) -> Path:
+    """What an audited job left, not to be changed: 16 captions by the model that ships, and three rows that failed."""
+    output = tmp_path_factory.mktemp("honest") / "out"
+    run_in_process(output, [str(labelled), str(broken_shard)], audit={"rate": 0.6, "seed": 3})
+    return output

@@ -50,7 +50,7 @@ def test_full_depth_is_held_against_the_committed_answer_not_against_today_s() -
 
 def test_rows_that_fail_or_lose_their_shadow_are_left_out() -> None:
     rows = AuditedRows([wanted(0, "a dog"), wanted(1, "a cat")])
-    rows.take(table(again(0, "a dog", None), again(1, "", None, status="failed")))
+    rows.take(table(again(0, "a dog", None), again(1, "", None, status="failed", error_stage="infer")))
     assert (rows.done, rows.table().num_rows) == (2, 0)
 
 
@@ -72,8 +72,16 @@ def test_an_image_is_open_until_its_last_selected_row_came() -> None:
     assert (rows.wanted, rows.done) == (3, 2)
 
 
-def test_another_image_in_the_place_of_the_one_answered_is_refused_by_name() -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"image_sha256": "another"},
+        {"status": "failed", "error_stage": "decode"},
+        {"status": "failed", "error_stage": "read", "image_sha256": None},
+    ],
+)
+def test_another_image_in_the_place_of_the_one_answered_is_refused_by_name(changes: dict[str, Any]) -> None:
     rows = AuditedRows([wanted(0, "a dog"), wanted(1, "a cat")])
-    rows.take(table(again(0, "a dog", "a dog"), again(1, "a cat", "a cat", image_sha256="another")))
-    with pytest.raises(InputsChanged, match=r"1 images are not the ones that the job answered: 000000-a/1/0"):
+    rows.take(table(again(0, "a dog", "a dog"), again(1, "a cat", "a cat", **changes)))
+    with pytest.raises(InputsChanged, match=r"1 images are not the ones .* any more: 000000-a/1/0;"):
         rows.table()

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from typer.testing import Result
@@ -32,17 +31,3 @@ def test_failures_are_lines(mue: Callable[..., Result], finished: Any) -> None:
     assert json.loads(mue("failures", finished.folder, "--json").stdout)["code"] == "corrupt_image"
     assert mue("failures", finished.folder, "--code", "truncated", "-q").output == ""
     assert mue("failures", finished.folder, "--code", "nonsense").exit_code == 2
-
-
-def test_export_to_stdout_and_to_a_file(mue: Callable[..., Result], finished: Any, tmp_path: Path) -> None:
-    result = mue("export", finished.folder, "--format", "jsonl")
-    assert len([json.loads(line) for line in result.stdout.splitlines()]) == 9
-    written = mue("export", finished.folder, "--format", "txt", "--status", "all", "--to", tmp_path / "t.txt")
-    assert written.stdout == ""
-    assert written.stderr == f"10 rows written to {tmp_path / 't.txt'}\n"
-    assert len((tmp_path / "t.txt").read_text().splitlines()) == 10
-
-
-def test_exporting_an_unfinished_job_is_said(mue: Callable[..., Result], job: Any) -> None:
-    job.commit_shard("000000-a")
-    assert "not finished" in mue("export", job.folder, "--format", "txt").stderr

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,3 +68,14 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: py
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=rf"--to {target}: cannot be written: "):
         write_lines(iter(["a\n"]), target)
+
+
+def test_csv_is_read_back_whatever_a_text_holds(job: Any) -> None:
+    text = 'two\nlines, "quotes"'
+    job.commit("a", job.row("000000-a", 0, text=text), job.failed_row("000000-a", 1))
+    rows = list(csv.DictReader(io.StringIO("".join(export_lines(job.ledger, format="csv", status="all")), newline="")))
+    assert list(rows[0]) == ROW_SCHEMA.names
+    assert rows[0]["text"] == text
+    assert json.loads(rows[0]["decoder_layers_run"]) == [1, 2, 3]
+    assert [row["label"] for row in rows] == ["", ""]
+    assert rows[1]["error_code"] == "corrupt_image"

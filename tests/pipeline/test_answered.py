@@ -85,6 +85,7 @@ def test_each_query_has_its_own_answer_with_all_candidates() -> None:
     assert [row["uid"] for row in rows] == ["000000-a/0/0", "000000-a/0/1", "000000-a/0/2", "000000-a/1/0", None]
     assert [row["label"] for row in rows] == ["entailment", None, "contradiction", "contradiction", None]
     assert [row["text"] for row in rows] == ["yes", None, "no", "no", None]
+    assert [row["tokens"] for row in rows] == [list(YES), None, list(NO), list(NO), None]
     assert rows[0]["candidates"] == [{"text": "yes", "score": -0.1}, {"text": "no", "score": -2.0}]
     assert [row["status"] for row in rows] == ["ok", "failed", "ok", "ok", None]
     assert (rows[1]["error_code"], rows[1]["attempts"], rows[1]["candidates"]) == ("bad_field", 1, None)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cluster import local
 from pipeline import build
+from pipeline.actor_audit import ActorAudit
+from pipeline.shadow_selection import ShadowSelection
 from pipeline.spec import ActorsConfig
 
 
@@ -14,6 +18,14 @@ def test_the_layout_of_a_machine_counts_with_the_tokens_that_the_chain_takes() -
 
 def test_neighbouring_stages_ask_for_different_tokens_so_that_ray_does_not_fuse_them() -> None:
     assert build.READ_CPUS != build.DECODE_CPUS
+
+
+def test_calls_that_wait_for_shadows_leave_enough_others() -> None:
+    rule = ShadowSelection(seed=0, rates={"deep": 0.1}, encoder_layers=6, decoder_layers=4)
+    actors = ActorsConfig(concurrent_calls=5)
+    assert build._with_shadows(actors, ActorAudit(shadows=rule)).concurrent_calls == 8
+    for audit in (None, ActorAudit(shadows=replace(rule, rates={}), windows=3)):
+        assert build._with_shadows(actors, audit) == actors
 
 
 def test_the_pool_is_warmed_at_its_smallest_size_and_takes_several_calls_an_actor() -> None:

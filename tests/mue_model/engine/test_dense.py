@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 
 from mue_model import costs, reference
 from mue_model.config import EngineConfig, GenerationConfig, KvPolicy
+from mue_model.engine.capacity import row_bytes
 from mue_model.engine.decoder_region import DECODER
 from mue_model.engine.dense import DenseRunner
 from mue_model.engine.encoder_region import ENCODER, KEPT_PROMPTS
+from mue_model.engine.score_region import SCORES
 from mue_model.exits import CosineExit, Depths, ExitPolicy, NeverExit, PublishedSchedule, ScriptedExit
 from mue_model.model import MueModel
 from mue_model.rows import Candidate, RowInput, RowResult
@@ -297,6 +299,32 @@ def test_a_thousand_rows_run_in_full_groups_and_flat_memory(
     held = runner.bytes
     run_all(runner, [replace(row, uid=row.uid) for row in rows])
     assert runner.bytes == held, "stores grow with the rows that have passed"
+
+
+def test_queries_of_several_lengths_about_shared_images_run_in_full_groups(small_model: Any, make_rows: Any) -> None:
+    """Six rows to an image are one stream to fill a group with, and rows of other lengths none."""
+    model = small_model(dtype="float32", streams="decomposed")
+    answers = tuple(Candidate(label=str(token), ids=(token, 2)) for token in (7, 8, 9))
+    rows = [
+        replace(row, uid=f"{row.uid}/{query}", image_key=row.uid, candidates=answers)
+        for number, row in enumerate(make_rows(160, grid=(1, 1)))
+        for query in range(6)
+        for row in [replace(row, prompt_ids=(0, *divmod(6 * number + query, 13), 3 + query, *(11,) * (query % 3), 2))]
+    ]
+    exits = CosineExit(
+        {"image": (0.7, 0.7, 1), "text": (0.7, 0.7, 1), "decoder": (1,) * 4, "candidates": (0.7, 0.7, 0.7, 1)}
+    )
+    runner = runner_of(model, exits, group_size=16, image_group_size=8)
+    results = run_all(runner, rows)
+    depths = {(own.trace.image, own.trace.text, own.trace.decoder) for own in results if own.trace}
+    assert len(depths) > 3, "rows part"
+    assert runner.occupancy(ENCODER).share > 0.8
+    assert runner.occupancy(SCORES).share > 0.8
+    tight = runner_of(model, exits, group_size=16, image_group_size=8, memory_mib=1)
+    tight._budget = 4 * row_bytes(model.config, 60, GENERATION.max_tokens, 4)
+    again = run_all(tight, rows[:60])
+    assert [own.label for own in again] == [own.label for own in results[:60]]
+    assert tight.occupancy(SCORES).share < runner.occupancy(SCORES).share
 
 
 def test_where_memory_cannot_hold_w_groups_are_thinner_and_rows_the_same(

@@ -411,3 +411,23 @@ def test_a_death_leaves_delivered_calls_alone(small_model: Any, make_rows: Any) 
         engine.submit([bad]).result(PATIENCE_S)
     assert [result.error for result in answered] == [None, None]
     engine.close()
+
+
+@both_ways
+def test_rows_of_an_older_call_go_ahead_of_those_that_wait(policy: Any, small_model: Any, make_rows: Any) -> None:
+    gate, order = Gate(), list[str]()
+
+    def note_and_hold(uids: Sequence[str], after: Tensor) -> None:
+        order.extend(uid for uid in uids if uid not in order)
+        gate.hold()
+
+    gate.check = note_and_hold
+    calls = {name: make_rows(count, prefix=name) for name, count in (("first", 1), ("waiting", 12), ("ahead", 2))}
+    with engine_of(small_model(), gate, group_size=1, policy=policy) as engine:
+        futures = [engine.submit(calls["first"])]
+        assert gate.entered.wait(PATIENCE_S)
+        futures += [engine.submit(calls["waiting"]), engine.submit(calls["ahead"], ahead=True)]
+        gate.opened.set()
+        for future, rows in zip(futures, calls.values(), strict=True):
+            assert [result.uid for result in future.result(PATIENCE_S)] == [row.uid for row in rows]
+    assert order[1:3] == [row.uid for row in calls["ahead"]]

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mue_model.config import ExitConfig
 from mue_model.tuning.choice import Measured, TaskFigures, above_constant, best, cheapest
+from mue_model.tuning.net_work import NetWork
+
+
+def net(executed: int, checks: int) -> NetWork:
+    """A job saves half of what the rows save alone, and checks cost half."""
+    half = 500 + executed // 2
+    return NetWork(executed=half, checks=checks // 2, full=1000, layers={}, asked={})
 
 
 def figures(kept: float, flops: int, seconds: float = 1.0, checks: int = 0) -> TaskFigures:
@@ -17,6 +26,7 @@ def figures(kept: float, flops: int, seconds: float = 1.0, checks: int = 0) -> T
         flops_checks=checks,
         flops_full_same_length=1000,
         flops_share=flops / 1000,
+        net=net(flops, checks),
         layers={"image": 3.0, "text": 3.0, "decoder": 3.0},
         paper_layer_metric=0.5,
         seconds=seconds,
@@ -37,15 +47,22 @@ POINTS = [FULL, SLOW, GOOD, ONE_TASK, CHECKED]
 
 
 def test_every_task_must_keep_the_quality() -> None:
-    assert cheapest(POINTS, min_quality=0.99) is GOOD
-    assert cheapest(POINTS, min_quality=0.9) is ONE_TASK
-    assert cheapest(POINTS, min_quality=0.999) is FULL
-    assert cheapest([GOOD], min_quality=0.999) is None
+    assert cheapest(POINTS, min_quality=0.99, by="flops") is GOOD
+    assert cheapest(POINTS, min_quality=0.9, by="flops") is ONE_TASK
+    assert cheapest(POINTS, min_quality=0.999, by="flops") is FULL
+    assert cheapest([GOOD], min_quality=0.999, by="flops") is None
 
 
 def test_checks_count_and_time_breaks_ties() -> None:
     assert CHECKED.spent_share == pytest.approx(0.565)
-    assert cheapest([SLOW, GOOD, CHECKED], min_quality=0.99) is GOOD
+    assert cheapest([SLOW, GOOD, CHECKED], min_quality=0.99, by="flops") is GOOD
+
+
+def test_another_measure_may_choose_another_point() -> None:
+    shared = replace(figures(0.995, 400), net=NetWork(executed=900, checks=0, full=1000, layers={}, asked={}))
+    points = [GOOD, point("shared", shared, shared), SLOW, point("fast", *2 * (figures(0.995, 700, 0.5),))]
+    chosen = {by: cheapest(points, min_quality=0.99, by=by) for by in ("flops", "work", "time")}
+    assert {by: own.name for by, own in chosen.items() if own} == {"flops": "shared", "work": "good", "time": "fast"}
 
 
 def test_within_flops_the_best_is_taken() -> None:
@@ -57,6 +74,8 @@ def test_within_flops_the_best_is_taken() -> None:
 
 def test_constant_depth_is_a_line_between_its_depths() -> None:
     constants = [FULL, point("constant 2", figures(0.5, 400), figures(0.7, 400))]
-    assert above_constant(point("x", figures(0.8, 700), figures(0.8, 700)), constants, "caption") == pytest.approx(0.04)
-    assert above_constant(constants[1], constants, "entailment") == pytest.approx(0)
-    assert above_constant(point("x", figures(0.8, 300), figures(0.8, 300)), constants, "caption") is None
+    assert above_constant(
+        point("x", figures(0.8, 700), figures(0.8, 700)), constants, "caption", "flops"
+    ) == pytest.approx(0.04)
+    assert above_constant(constants[1], constants, "entailment", "flops") == pytest.approx(0)
+    assert above_constant(point("x", figures(0.8, 300), figures(0.8, 300)), constants, "caption", "flops") is None

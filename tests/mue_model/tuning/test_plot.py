@@ -8,6 +8,7 @@ from PIL import Image
 
 from mue_model.config import ExitConfig
 from mue_model.tuning.choice import Measured, TaskFigures
+from mue_model.tuning.net_work import NetWork
 from mue_model.tuning.plot import PLOT_FILES, draw_front
 
 
@@ -20,6 +21,7 @@ def point(share: float, *tasks: str) -> Measured:
         flops_checks=1,
         flops_full_same_length=1000,
         flops_share=share,
+        net=NetWork(executed=1, checks=0, full=2, layers={}, asked={}),
         layers={"image": 1.0, "text": 1.0, "decoder": 1.0},
         paper_layer_metric=0.1,
         seconds=1.0,

@@ -19,8 +19,8 @@ def test_the_front_is_screened_and_sorted(streams: str, studied: Callable[[str],
     front = found.front
     assert 2 <= len(front) <= 6
     assert len({proposal.exits for proposal in front}) == len(front)
-    assert [own.flops_share for own in front] == sorted(own.flops_share for own in front)
-    assert all(own.flops_share < 1 and own.quality >= 0.5 for own in front)
+    assert [own.spent_share for own in front] == sorted(own.spent_share for own in front)
+    assert all(own.spent_share < 1 and own.quality >= 0.5 for own in front)
     assert all(own.quality == screen.quality(screen.of(own.exits)) for own in front)
     assert told[-1] == (found.screened, found.screened)
     assert found.screened > 100

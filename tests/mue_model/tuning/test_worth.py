@@ -9,7 +9,7 @@ import numpy as np
 
 from mue_model.config import ExitConfig
 from mue_model.tuning.family import NEVER
-from mue_model.tuning.worth import spent, worthwhile
+from mue_model.tuning.worth import worthwhile
 
 
 def test_checks_that_let_nobody_go_are_dropped(studied: Callable[[str], Any]) -> None:
@@ -25,7 +25,7 @@ def test_checks_that_pay_stay_and_nobody_moves(studied: Callable[[str], Any]) ->
     asked = ExitConfig(image=(NEVER, middle, NEVER), text=(NEVER, 1.0, NEVER))
     kept = worthwhile(screen, asked)
     assert kept == ExitConfig(image=(NEVER, middle, NEVER))
-    assert spent(screen.of(kept)) == spent(screen.of(asked)) < 1
+    assert screen.spent(screen.of(kept)) == screen.spent(screen.of(asked)) < 1
 
 
 def test_streams_of_another_checkpoint_are_left_out(studied: Callable[[str], Any]) -> None:

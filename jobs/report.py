@@ -1,0 +1,70 @@
+"""Writes a job's report into its folder: a page, its figures as JSON and Markdown, and the SQL that recomputes them."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from typing import Any
+
+from jobs.evaluation import refuse_overlaps
+from jobs.footprint_factors import FootprintFactors
+from jobs.recompute_sql import RECOMPUTE, recompute_sql
+from jobs.report_document import report_document
+from jobs.report_gallery import gallery
+from jobs.report_markdown import report_markdown
+from jobs.report_page import report_page
+from jobs.savings import savings
+from jobs.thumbnails import thumbnails
+from jobs.verify import VerifySettings, verify
+from pipeline.ledger import Ledger
+
+FOLDER = "report"
+REPORT_JSON = f"{FOLDER}/report.json"
+
+
+def write_report(
+    ledger: Ledger,
+    factors: FootprintFactors,
+    verifying: VerifySettings | None = None,
+    *,
+    examples: int = 24,
+    pictures: bool = True,
+) -> dict[str, Any]:
+    """Write `report/` anew and return its document.
+
+    Args:
+        ledger: The job, finished or not.
+        factors: What is stated about power, prices and the grid.
+        verifying: What is at hand for the tests that the evidence level rests on.
+        examples: About how many rows are shown.
+        pictures: Read their images again from the inputs, where those can be had.
+
+    Raises:
+        LedgerError: Rows are committed twice at the moment, or a part cannot be read.
+    """
+    refuse_overlaps(ledger)
+    found, shown = savings(ledger), gallery(ledger, rows=examples)
+    made = datetime.datetime.now(datetime.UTC)
+    # The tests hold the report's headline against the rows, so it is written before they run.
+    untested = report_document(ledger, found, None, shown, factors, made=made)
+    _write(ledger, {REPORT_JSON: _json(untested), RECOMPUTE: recompute_sql(found)})
+    document = report_document(ledger, found, verify(ledger, verifying), shown, factors, made=made)
+    small = thumbnails(ledger.plan(), [entry.row for entry in shown]) if pictures else {}
+    _write(
+        ledger,
+        {
+            f"{FOLDER}/index.html": report_page(document, small),
+            f"{FOLDER}/report.md": report_markdown(document),
+            REPORT_JSON: _json(document),
+        },
+    )
+    return document
+
+
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _write(ledger: Ledger, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        ledger.storage.write(name, text.encode("utf-8", "backslashreplace"))

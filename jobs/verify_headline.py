@@ -1,0 +1,59 @@
+"""The headline is the same from the census, from plain SQL over the manifest's parts, and in the report."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from jobs.headline import headline
+from jobs.recompute_sql import recompute_sql, recomputed
+from jobs.savings import savings
+from jobs.verify_check import Tally
+from jobs.verify_folder import Folder
+from pipeline.receipts import LedgerError
+from pipeline.storage import FileAbsent
+
+REPORT = "report/report.json"
+
+
+def headline_agrees(folder: Folder, tally: Tally) -> None:
+    """SQL over exactly the manifest's parts gives every line of the headline to the last digit."""
+    import duckdb
+
+    try:
+        found = savings(folder.ledger)
+    except LedgerError as error:
+        tally.missing("census of the rows", "rows that can be read", error)
+        return
+    census = headline(found)
+    try:
+        lines, tasks = recomputed(folder.ledger.storage, recompute_sql(found), queries=2)
+    except duckdb.Error as error:
+        tally.missing("recompute.sql", "rows that duckdb can read", " ".join(str(error).split())[:300])
+        return
+    in_sql = {line["name"]: line["value"] for line in lines}
+    _same(tally, "census against recompute.sql", in_sql, census)
+    for task, line in zip(found.tasks, tasks, strict=False):
+        if task.rows_ok:
+            tally.expect(f"task {line['task']}: flops_executed", int(line["flops_executed"]), task.flops_executed)
+    said = _reported(folder)
+    if said is None:
+        tally.note(f"there is no {REPORT} to hold against it")
+    else:
+        _same(tally, f"{REPORT} against recompute.sql", in_sql, said)
+
+
+def _same(tally: Tally, where: str, in_sql: dict[str, Any], said: dict[str, Any]) -> None:
+    for name in {**in_sql, **said}:
+        tally.expect(f"{where}: {name}", in_sql.get(name), said.get(name))
+
+
+def _reported(folder: Folder) -> dict[str, Any] | None:
+    try:
+        document = json.loads(folder.ledger.storage.read(REPORT))
+    except FileAbsent:
+        return None
+    except ValueError as error:
+        return {"report": f"not JSON: {error}"}
+    found = document.get("headline") if isinstance(document, dict) else None
+    return found if isinstance(found, dict) else {"report": "holds no headline"}

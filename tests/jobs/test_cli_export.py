@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from typer.testing import Result
+
+
+def test_export_to_stdout_and_to_a_file(mue: Callable[..., Result], finished: Any, tmp_path: Path) -> None:
+    result = mue("export", finished.folder, "--format", "jsonl")
+    assert len([json.loads(line) for line in result.stdout.splitlines()]) == 9
+    written = mue("export", finished.folder, "--format", "txt", "--status", "all", "--to", tmp_path / "t.txt")
+    assert written.stdout == ""
+    assert written.stderr == f"10 rows written to {tmp_path / 't.txt'}\n"
+    assert len((tmp_path / "t.txt").read_text().splitlines()) == 10
+
+
+def test_exporting_an_unfinished_job_is_said(mue: Callable[..., Result], job: Any) -> None:
+    job.commit_shard("000000-a")
+    assert "not finished" in mue("export", job.folder, "--format", "txt").stderr
+
+
+def test_rows_are_counted_without_headers_and_brackets(
+    mue: Callable[..., Result], finished: Any, tmp_path: Path
+) -> None:
+    for format, more in (("csv", []), ("coco", ["--id", "uid"]), ("ofa", ["--id", "uid"])):
+        result = mue("export", finished.folder, "-f", format, *more, "--to", tmp_path / format)
+        assert result.stderr == f"9 rows written to {tmp_path / format}\n"
+    assert len(json.loads((tmp_path / "coco").read_text())) == 9
+
+
+def test_tars_go_to_a_folder(mue: Callable[..., Result], finished: Any, tmp_path: Path) -> None:
+    result = mue("export", finished.folder, "-f", "webdataset", "--to", tmp_path / "to")
+    assert result.stderr.startswith("9 images in 2 tars written to ")
+    assert sorted(path.name for path in (tmp_path / "to").iterdir()) == ["000000-a.tar", "000001-b.tar"]
+    assert mue("export", finished.folder, "-f", "webdataset").exit_code == 2
+
+
+def test_options_that_say_nothing_are_refused(mue: Callable[..., Result], finished: Any) -> None:
+    for args in (["-f", "txt", "--id", "uid"], ["-f", "csv", "--beside"], ["-f", "coco", "--status", "all"]):
+        assert mue("export", finished.folder, *args).exit_code == 2, args

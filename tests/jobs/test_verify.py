@@ -1,0 +1,411 @@
+"""An honest job passes, wherever it lies; each way to tamper with it is found, and the message names the evidence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.verify import Verification, VerifySettings, verify
+from mue_model.model_names import model_facts
+from pipeline.canonical_json import canonical_json
+from pipeline.exit_codes import ExitCode
+from pipeline.fingerprint import fingerprint_of
+from pipeline.ledger import Ledger
+from pipeline.manifest import file_digest
+from pipeline.storage import Storage
+
+
+class Copy:
+    """A copy of an output folder to tamper with. `forged`: digests are made anew, as a thorough forger would."""
+
+    def __init__(self, folder: Path, *, forged: bool = True) -> None:
+        self.folder, self.forged = folder, forged
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        return self.json("manifest.json")
+
+    def json(self, path: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / path).read_bytes())
+        return found
+
+    def write_json(self, path: str, document: dict[str, Any]) -> None:
+        self.write(path, canonical_json(document, indent=1 if path in ("plan.json", "run.json") else None))
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file, and have manifest and receipt vouch for it where the copy is a forged one."""
+        (self.folder / path).write_bytes(data)
+        if not self.forged or path == "manifest.json":
+            return
+        manifest, digest = self.manifest, file_digest(data)
+        for part in manifest["parts"]:
+            if part["path"] == path:
+                part |= {
+                    "bytes": digest.bytes,
+                    "sha256": digest.sha256,
+                    "rows": pq.read_metadata(self.folder / path).num_rows,
+                }
+                self._vouch(manifest, part)
+        if path in manifest["files"]:
+            manifest["files"][path] = digest.model_dump()
+        manifest["rows"] = sum(part["rows"] for part in manifest["parts"])
+        (self.folder / "manifest.json").write_bytes(canonical_json(manifest, indent=1))
+
+    def _vouch(self, manifest: dict[str, Any], part: dict[str, Any]) -> None:
+        receipt_path = f"done/{Path(part['path']).stem}.json"
+        data = canonical_json(self.json(receipt_path) | {"part": part})
+        (self.folder / receipt_path).write_bytes(data)
+        manifest["files"][receipt_path] = file_digest(data).model_dump()
+
+    def parts(self) -> list[str]:
+        """Paths of the parts that hold answers."""
+        return [part["path"] for part in self.manifest["parts"] if not part["failed"]]
+
+    def edit(self, path: str, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+        """Write a part anew with other rows."""
+        table = pq.read_table(self.folder / path)
+        changed = pa.Table.from_pylist(change(table.to_pylist()), schema=table.schema)
+        sink = pa.BufferOutputStream()
+        pq.write_table(changed, sink, compression="zstd")
+        self.write(path, sink.getvalue().to_pybytes())
+
+    def edit_row(self, number: int, **values: Any) -> str:
+        """Change columns of one row of the first part; return where it is."""
+        path, uid = self.parts()[0], ""
+
+        def change(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            nonlocal uid
+            uid = rows[number]["uid"]
+            rows[number] |= {name: value(rows[number]) if callable(value) else value for name, value in values.items()}
+            return rows
+
+        self.edit(path, change)
+        return f"{path} {uid}"
+
+    def verify(self, **settings: Any) -> Verification:
+        return verify(Ledger(Storage.open(str(self.folder))), VerifySettings(**settings))
+
+
+@pytest.fixture(params=[True, False], ids=["digests made anew", "digests as they were"])
+def copy(honest: Path, tmp_path: Path, request: Any) -> Copy:
+    shutil.copytree(honest, tmp_path / "copy")
+    return Copy(tmp_path / "copy", forged=request.param)
+
+
+@pytest.fixture
+def forged(honest: Path, tmp_path: Path) -> Copy:
+    shutil.copytree(honest, tmp_path / "copy")
+    return Copy(tmp_path / "copy")
+
+
+def mismatches(found: Verification) -> dict[str, str]:
+    """What does not agree, by the name of the check, as one text."""
+    return {check.name: " | ".join(map(str, check.findings)) for check in found.checks if check.verdict == "mismatch"}
+
+
+def test_an_honest_job_passes_every_test_that_can_be_made(honest: Path) -> None:
+    found = Copy(honest).verify(rerun=19)
+    assert {check.name: check.verdict for check in found.checks if check.verdict != "pass"} == {
+        "windows": "not_checked"
+    }
+    assert found.exit_code is ExitCode.OK
+    assert found.evidence.level == 3
+    examined = {check.name: check.examined for check in found.checks}
+    assert (examined["rows"], examined["costs"], examined["rerun"]) == (19, 16, 19)
+    assert examined["shadow_estimate"] > 3, "some rows were run at full depth"
+    json.dumps(found.document())
+
+
+def test_without_the_inputs_it_passes_at_a_lower_level(honest: Path, tmp_path: Path) -> None:
+    copy = Copy(Path(shutil.copytree(honest, tmp_path / "moved")))
+    found = copy.verify(inputs=str(tmp_path / "nothing here"))
+    assert found.exit_code is ExitCode.OK
+    assert found.evidence.level == 1
+    assert "--inputs" in found.evidence.steps[2].reason
+    assert copy.verify(inputs=str(tmp_path / "nothing here"), rerun=2).exit_code is ExitCode.EVIDENCE_MISSING
+
+
+def test_inputs_that_were_copied_are_known_by_their_images(
+    honest: Path, tmp_path: Path, labelled: Path, broken_shard: Path
+) -> None:
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for shard in (labelled, broken_shard):
+        (moved / shard.name).write_bytes(shard.read_bytes())
+    assert Copy(honest).verify(inputs=str(moved), rerun=2).evidence.level == 3
+
+    data = bytearray((moved / labelled.name).read_bytes())
+    data[600] ^= 1
+    (moved / labelled.name).write_bytes(bytes(data))
+    assert "an image with SHA-256" in mismatches(Copy(honest).verify(inputs=str(moved)))["inputs"]
+    (moved / labelled.name).write_bytes(bytes(data) + bytes(512))
+    assert "bytes, as planned" in mismatches(Copy(honest).verify(inputs=str(moved)))["inputs"]
+
+
+def test_one_rows_flops_edited(copy: Copy) -> None:
+    where = copy.edit_row(1, flops_executed=lambda row: row["flops_executed"] - 1000)
+    found = copy.verify()
+    assert found.exit_code is ExitCode.MISMATCH
+    assert f"{where}: flops_executed" in mismatches(found)["costs"]
+    assert ("digests" in mismatches(found)) is not copy.forged
+    assert found.evidence.level == 0
+
+
+@pytest.mark.parametrize(
+    "column", ["flops_full_same_length", "flops_checks", "flops_kv_fill", "checks", "flops_reused_text", "flops_reused"]
+)
+def test_any_other_figure_edited(forged: Copy, column: str) -> None:
+    where = forged.edit_row(0, **{column: lambda row: row[column] + 10})
+    said = mismatches(forged.verify())
+    assert where in said.get("costs", "") + said.get("sharing", "")
+
+
+def test_a_row_removed(copy: Copy) -> None:
+    path = copy.parts()[0]
+    copy.edit(path, lambda rows: rows[:2] + rows[3:])
+    said = mismatches(copy.verify())
+    assert "000000-00000/2/0" in said["rows"]
+    assert path in said["rows"]
+
+
+def test_a_row_duplicated(copy: Copy) -> None:
+    path = copy.parts()[1]
+    copy.edit(path, lambda rows: [rows[0], *rows])
+    assert "000000-00000/5/0 once and in its place, found twice" in mismatches(copy.verify())["rows"]
+
+
+def test_a_row_removed_and_its_receipt_rewritten(forged: Copy) -> None:
+    path = forged.parts()[0]
+    forged.edit(path, lambda rows: rows[:2] + rows[3:])
+    receipt = f"done/{Path(path).stem}.json"
+    document = forged.json(receipt)
+    document["ranges"]["000000-00000"] = [[0, 2], [3, 5]]
+    forged.write_json(receipt, document)
+    assert (
+        "shard 000000-00000: expected every row once, found without rows [(2, 3)]"
+        in mismatches(forged.verify())["tiling"]
+    )
+
+
+def test_two_data_files_swapped(copy: Copy) -> None:
+    one, two = copy.parts()[:2]
+    first, second = ((copy.folder / path).read_bytes() for path in (one, two))
+    copy.write(one, second)
+    copy.write(two, first)
+    said = mismatches(copy.verify())
+    assert one in said["rows"]
+    assert two in said["rows"]
+
+
+@pytest.mark.parametrize("path", ["data/more.parquet", "done/more.json", "failures/more.json", "metrics/more.jsonl"])
+def test_a_file_added(forged: Copy, path: str) -> None:
+    (forged.folder / path).parent.mkdir(exist_ok=True)
+    (forged.folder / path).write_bytes(b"{}")
+    found = forged.verify()
+    assert path in mismatches(found).get("no_extra_files", "") + str([check.findings for check in found.checks])
+    assert found.exit_code in (ExitCode.MISMATCH, ExitCode.EVIDENCE_MISSING)
+
+
+def test_a_data_file_added_that_the_manifest_names(forged: Copy) -> None:
+    shutil.copy(forged.folder / forged.parts()[0], forged.folder / "data" / "more.parquet")
+    manifest = forged.manifest
+    [part] = [part for part in manifest["parts"] if part["path"] == forged.parts()[0]]
+    manifest["parts"].append(part | {"path": "data/more.parquet"})
+    manifest["rows"] += part["rows"]
+    forged.write_json("manifest.json", manifest)
+    said = mismatches(forged.verify())
+    assert "data/more.parquet: expected a receipt that counts" in said["receipts"]
+    assert "headline" in said, "the ledger's rows are fewer than the manifest's"
+
+
+def test_a_data_file_missing(forged: Copy) -> None:
+    path = forged.parts()[2]
+    (forged.folder / path).unlink()
+    found = forged.verify()
+    assert found.exit_code is ExitCode.EVIDENCE_MISSING
+    [digests] = [check for check in found.checks if check.name == "digests"]
+    assert path in str(digests.findings[0])
+
+
+def test_a_receipt_of_another_run(forged: Copy) -> None:
+    path = f"done/{Path(forged.parts()[0]).stem}.json"
+    foreign = forged.json(path) | {"attempt": "20251231T000000-000000"}
+    forged.write_json(path, foreign)
+    assert f"{path}: expected an attempt that run.json knows" in mismatches(forged.verify())["receipts"]
+
+
+def test_a_part_of_another_run(forged: Copy, run_here: Any, tmp_path: Path, labelled: Path) -> None:
+    other = run_here(tmp_path / "other", [str(labelled)], exits="exact")
+    path = forged.parts()[0]
+    forged.write(path, (tmp_path / "other" / other.live_parts()[0].path).read_bytes())
+    assert f"{path}: fingerprint" in mismatches(forged.verify())["parts"]
+
+
+def test_shadow_results_dropped(copy: Copy) -> None:
+    for path in copy.parts():
+        copy.edit(path, lambda rows: [row | {"shadow": None} for row in rows])
+    said = mismatches(copy.verify())
+    assert ": shadow: expected a result at full depth" in said["shadow"]
+    assert "000000-00000/" in said["shadow"]
+
+
+def test_one_disagreement_hidden(forged: Copy) -> None:
+    def agree(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [row | {"shadow": row["shadow"] and row["shadow"] | {"text": "another", "agrees": True}} for row in rows]
+
+    forged.edit(forged.parts()[0], agree)
+    assert "shadow.agrees: expected False, found True" in mismatches(forged.verify())["shadow"]
+
+
+def test_a_shadow_that_nothing_selects(forged: Copy) -> None:
+    plan = forged.json("plan.json")
+    forged.write_json("plan.json", plan | {"audit_seed": plan["audit_seed"] + 1})
+    said = mismatches(forged.verify())["shadow"]
+    assert "seed, rates and uid do not select it" in said
+    assert "select the row" in said
+
+
+@pytest.mark.parametrize("fingerprint_too", [False, True])
+def test_thresholds_changed_in_the_plan(copy: Copy, fingerprint_too: bool) -> None:
+    plan = copy.json("plan.json")
+    plan["fingerprint_parts"]["exits"]["image"] = 0.5
+    if fingerprint_too:
+        plan["fingerprint"] = fingerprint_of(plan["fingerprint_parts"])
+    copy.write_json("plan.json", plan)
+    said = mismatches(copy.verify())
+    if fingerprint_too:
+        assert "fingerprint" in said["parts"]
+        assert "manifest.json: fingerprint" in said["fingerprint"]
+    else:
+        assert "plan.json: fingerprint" in said["fingerprint"]
+        assert "a setting in plan.json was changed" in said["fingerprint"]
+    assert ("plan.json" in said.get("digests", "")) is not copy.forged
+
+
+def test_captions_truncated(copy: Copy) -> None:
+    where = copy.edit_row(2, text=lambda row: row["text"][: len(row["text"]) // 2])
+    assert f"{where}: text" in mismatches(copy.verify())["texts"]
+
+
+def test_captions_truncated_with_their_tokens(forged: Copy) -> None:
+    where = forged.edit_row(
+        2, text=lambda row: row["text"].rsplit(" ", 1)[0], tokens=lambda row: [*row["tokens"][:-2], 2]
+    )
+    said = mismatches(forged.verify())
+    assert f"{where}: n_tokens" in said["texts"]
+    assert f"{where}: decoder_layers_run" in said["depths"]
+
+
+def test_another_prompt(forged: Copy) -> None:
+    where = forged.edit_row(0, prompt=" what colour is it?")
+    assert f"{where}: prompt" in mismatches(forged.verify())["texts"]
+
+
+def test_captions_beside_other_keys_are_found_by_running_them_again(forged: Copy) -> None:
+    for path in forged.parts():
+        keys = [row["key"] for row in pq.read_table(forged.folder / path).to_pylist()]
+        forged.edit(path, lambda rows, keys=keys: [row | {"key": keys[n - 1]} for n, row in enumerate(rows)])  # type: ignore[misc]
+    assert mismatches(forged.verify()) == {}
+    assert "expected key " in mismatches(forged.verify(rerun=19))["rerun"]
+
+
+def test_an_illegal_depth(forged: Copy) -> None:
+    where = forged.edit_row(3, image_layers_run=7)
+    said = mismatches(forged.verify())
+    assert f"{where}: image_layers_run: expected 1..6" in said["depths"]
+
+
+def test_a_caption_that_the_model_does_not_give_is_found_by_running_it_again(forged: Copy) -> None:
+    tokenizer = model_facts("demo").processor.tokenizer
+
+    def swapped(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for row in rows:
+            if row["shadow"] is None:
+                row["tokens"] = [row["tokens"][1], *row["tokens"][1:]]
+                row["text"] = tokenizer.decode(row["tokens"]).strip()
+        return rows
+
+    for path in forged.parts():
+        forged.edit(path, swapped)
+    assert mismatches(forged.verify()) == {}, "nothing in the folder contradicts it"
+    assert "image and" in mismatches(forged.verify(rerun=19))["rerun"]
+
+
+def test_a_good_row_passed_off_as_failed_is_found_by_running_it_again(forged: Copy) -> None:
+    answer = ("text", "label", "finish_reason", "n_tokens", "tokens", "decoder_layers_run", "shadow", "flops_executed")
+    failure = {"status": "failed", "error_stage": "decode", "error_code": "corrupt_image", "error_message": "cut"}
+    where = forged.edit_row(1, **dict.fromkeys(answer), **failure)
+    [path] = [path for path in where.split() if path.startswith("data/")]
+    manifest = forged.manifest
+    [part] = [part for part in manifest["parts"] if part["path"] == path]
+    part["failed"] = 1
+    forged._vouch(manifest, part)
+    forged.write_json("manifest.json", manifest)
+    assert mismatches(forged.verify()) == {}
+    assert f"{where}: expected ok None, found failed corrupt_image" in mismatches(forged.verify(rerun=19))["rerun"]
+
+
+def test_a_model_that_is_not_at_hand(honest: Path, tmp_path: Path) -> None:
+    found = Copy(honest).verify(model=str(tmp_path))
+    assert found.exit_code is ExitCode.EVIDENCE_MISSING
+    [costs] = [check for check in found.checks if check.name == "costs"]
+    assert costs.verdict == "missing"
+    other = Copy(honest).verify(model="seeded")
+    assert other.exit_code is ExitCode.EVIDENCE_MISSING
+    assert "--model" in str(other.document())
+
+
+def test_an_unfinished_job_and_an_empty_folder_are_no_evidence(job: Any, tmp_path: Path) -> None:
+    job.commit_shard("000000-a")
+    for folder in (job.folder, tmp_path / "nothing"):
+        found = Copy(folder).verify()
+        assert (found.exit_code, found.evidence.level) == (ExitCode.EVIDENCE_MISSING, 0)
+
+
+def test_a_job_without_a_row_is_no_evidence(run_here: Any, tmp_path: Path) -> None:
+    (tmp_path / "00000.tar").write_bytes(bytes(1024))
+    run_here(tmp_path / "out", [str(tmp_path / "00000.tar")])
+    assert Copy(tmp_path / "out").verify().exit_code is ExitCode.EVIDENCE_MISSING
+
+
+def test_hypotheses_pass_too(run_here: Any, tmp_path: Path, labelled: Path) -> None:
+    fields = {"hypothesis": "json:ve[*].hypothesis", "label": "json:ve[*].label"}
+    inputs = {"urls": [str(labelled)], "fields": fields}
+    run_here(tmp_path / "out", [], inputs=inputs, task="entailment", audit={"rate": 0.3})
+    copy = Copy(tmp_path / "out")
+    found = copy.verify(rerun=4)
+    assert mismatches(found) == {}
+    assert found.exit_code is ExitCode.OK
+    labels = {"entailment", "neutral", "contradiction"}
+    where = copy.edit_row(0, label=lambda row: sorted(labels - {row["label"]})[0])
+    assert f"{where}: label" in mismatches(copy.verify())["texts"]
+
+
+def test_an_output_in_an_object_store(honest: Path, bucket: str) -> None:
+    pytest.importorskip("s3fs").S3FileSystem(skip_instance_cache=True).put(
+        f"{honest}/", f"{bucket}/out/", recursive=True
+    )
+    found = verify(Ledger(Storage.open(f"{bucket}/out")))
+    assert {check.name: check.verdict for check in found.checks if check.verdict != "pass"} == {
+        "windows": "not_checked"
+    }
+    assert found.evidence.level == 3
+
+
+def test_the_command_ends_with_the_verdict(mue: Any, honest: Path, forged: Copy) -> None:
+    done = mue("verify", honest)
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[0].endswith("L3 shadow audit with an interval"), "the level comes first"
+    where = forged.edit_row(0, flops_executed=1)
+    failed = mue("verify", forged.folder)
+    assert failed.exit_code == 4
+    assert where.split()[1] in failed.stdout
+    assert mue("verify", forged.folder / "nowhere").exit_code == 5
+    assert json.loads(mue("verify", honest, "--json").stdout)["verdict"] == "pass"

@@ -1,0 +1,178 @@
+"""Shadow rows made after the job, by an audit: they count where they are those of its rule, and nothing else does."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.audit_record import AUDIT_SCHEMA, AuditRecord
+from jobs.audited_rows import AuditedRows
+from jobs.interval import Interval, NotMeasured
+from jobs.shadow_estimate import ShadowEstimate, shadow_estimate
+from jobs.shadow_sample import shadow_sample
+from jobs.timing_windows import TimingWindows, Window
+from jobs.verify import Verification, verify
+from jobs.verify_check import Tally
+from jobs.verify_shadow import mean_length, windows
+from pipeline.actor import ModelActor
+from pipeline.actor_audit import ActorAudit, shadow_selection
+from pipeline.canonical_json import canonical_json, digest_of
+from pipeline.ledger import Ledger
+from pipeline.manifest import file_digest
+from pipeline.preprocess import DecodeRows
+from pipeline.shadow_strata import STRATA
+from pipeline.shard_rows import iter_tables
+from pipeline.storage import Storage
+
+ATTEMPT = "20260102T000000-abcdef"
+RATES = dict.fromkeys(STRATA, 0.6)
+
+
+@pytest.fixture(scope="module")
+def audited(run_here: Callable[..., Ledger], labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A job without shadow rows whose audit has found some since. Not to be changed."""
+    from jobs.planning import prepare
+    from jobs.retry import spec_of
+
+    output = tmp_path_factory.mktemp("audited") / "out"
+    ledger = run_here(output, [str(labelled)])
+    job = prepare(spec_of(ledger))
+    rule = replace(shadow_selection(ledger.plan()), seed=5, rates=RATES)
+    rows = AuditedRows(shadow_sample(ledger, rule, {}).rows)
+    audit = ActorAudit(shadows=replace(rule, rates=dict.fromkeys(STRATA, 1.0)), purpose="audit")
+    actor = ModelActor(
+        job.facts.name, job.facts.digest, job.exits, job.generation, job.spec.engine, ATTEMPT, audit, windows=False
+    )
+    decode = DecodeRows.of_job(job.spec, job.facts, job.generation)
+    for table in iter_tables(str(labelled), "000000-00000", suffixes=("jpg",), max_member_bytes=1 << 20):
+        rows.take(actor.answer(decode(table)))
+    write_audit(ledger, rows.table(), wanted=rows.wanted)
+    return output
+
+
+def write_audit(ledger: Ledger, table: pa.Table, *, wanted: int, shadowed: int | None = None) -> None:
+    """Leave what an audit leaves, and have the manifest vouch for it."""
+    data = io.BytesIO()
+    pq.write_table(table, data, compression="zstd")
+    record = AuditRecord(
+        attempt=ATTEMPT,
+        began="2026-01-02T00:00:00+00:00",
+        wall_s=1.0,
+        fingerprint=ledger.plan().fingerprint,
+        parts_digest=digest_of(canonical_json([[part.path, part.sha256] for part in ledger.live_parts()])),
+        seed=5,
+        rates=RATES,
+        rule_from="audit",
+        margin=None,
+        margin_from=None,
+        rows_selected=wanted,
+        rows_shadowed=len(table) if shadowed is None else shadowed,
+        rows_reproduced=len(table),
+        packages={},
+        cores=2,
+        shadows=file_digest(data.getvalue()),
+    )
+    ledger.storage.write(record.shadows_path, data.getvalue())
+    ledger.storage.write(record.path, record.to_json())
+    ledger.finalize(ledger.plan())
+
+
+def with_other_rows(folder: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> Verification:
+    """Verify a copy whose audit holds other rows, digests made anew and its counts left as they were."""
+    ledger = Ledger(Storage.open(str(folder)))
+    rows = pq.read_table(folder / f"audit/{ATTEMPT}.parquet").to_pylist()
+    write_audit(ledger, pa.Table.from_pylist(change(rows), schema=AUDIT_SCHEMA), wanted=len(rows), shadowed=len(rows))
+    return verify(ledger)
+
+
+@pytest.fixture
+def copy(audited: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(audited, tmp_path / "copy"))
+
+
+def found_in(verified: Verification) -> str:
+    [check] = [check for check in verified.checks if check.name == "shadow_of_audit"]
+    return f"{check.verdict}: " + " | ".join(map(str, check.findings))
+
+
+def test_rows_of_an_audit_stand_in_for_those_of_the_run(audited: Path) -> None:
+    verified = verify(Ledger(Storage.open(str(audited))))
+    assert found_in(verified) == "pass: "
+    assert verified.evidence.level == 3
+    [estimated] = [check for check in verified.checks if check.name == "shadow_estimate"]
+    assert 3 < estimated.examined < 16
+
+
+def test_a_result_dropped_from_an_audit(copy: Path) -> None:
+    said = found_in(with_other_rows(copy, lambda rows: rows[1:]))
+    assert "expected a result at full depth: seed 5" in said
+
+
+def test_a_disagreement_hidden_in_an_audit(copy: Path) -> None:
+    def other(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [rows[0] | {"shadow": rows[0]["shadow"] | {"text": "something else", "agrees": True}}, *rows[1:]]
+
+    assert "shadow.agrees: expected False, found True" in found_in(with_other_rows(copy, other))
+
+
+def test_an_answer_that_was_never_committed(copy: Path) -> None:
+    said = found_in(with_other_rows(copy, lambda rows: [rows[0] | {"answer": "another"}, *rows[1:]]))
+    assert "answer in audit/" in said
+
+
+def test_a_shadow_that_left_early(copy: Path) -> None:
+    def early(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        layers = rows[0]["shadow"]["layers"]
+        return [rows[0] | {"shadow": rows[0]["shadow"] | {"layers": [layers[0] - 1, *layers[1:]]}}, *rows[1:]]
+
+    assert "shadow.layers: expected every layer" in found_in(with_other_rows(copy, early))
+
+
+def estimate_of(audited: Path, low: float, middle: float, high: float) -> ShadowEstimate:
+    found = shadow_estimate(Ledger(Storage.open(str(audited))))
+    assert isinstance(found, ShadowEstimate)
+    return replace(found, length_ratio=Interval(estimate=middle, low=low, high=high))
+
+
+@pytest.mark.parametrize(
+    ("ratio", "verdict"),
+    [
+        ((0.95, 1.0, 1.05), "pass"),
+        ((0.8, 1.05, 1.4), "pass"),
+        ((1.0, 1.15, 1.3), "not_checked"),
+        ((1.13, 1.2, 1.3), "mismatch"),
+        ((0.5, 0.7, 0.89), "mismatch"),
+    ],
+)
+def test_mean_length_within_ten_percent(audited: Path, ratio: tuple[float, float, float], verdict: str) -> None:
+    tally = Tally("mean_length", "")
+    mean_length(estimate_of(audited, *ratio), tally)
+    assert tally.check().verdict == verdict
+
+
+def test_windows_are_of_the_run_and_long_enough() -> None:
+    window = Window(
+        attempt="a", actor="x", number=0, first="exits", rows=128, rows_distinct=128, rows_in_flight=32,
+        exits_s=1.0, full_s=2.0, drain_s=0.1, warm_s=0.1, device="cpu",
+    )  # fmt: skip
+    saved = Interval(estimate=0.5, low=0.4, high=0.6)
+    good = TimingWindows(source="run", windows=(window, replace(window, number=1)), time_ratio=saved, saved_share=saved)
+
+    def verdict(found: TimingWindows | NotMeasured) -> str:
+        tally = Tally("windows", "")
+        windows(found, tally)
+        return tally.check().verdict
+
+    assert verdict(good) == "pass"
+    assert verdict(replace(good, source="audit")) == "not_checked"
+    assert verdict(replace(good, saved_share=None)) == "not_checked"
+    assert verdict(NotMeasured(reason="no windows")) == "not_checked"
+    assert verdict(replace(good, windows=(replace(window, rows=127),))) == "mismatch"
