@@ -60,8 +60,9 @@ def test_a_job_is_submitted_resized_stopped_and_resumed(
 @pytest.mark.timeout(900)
 def test_a_jobs_own_exit_code_comes_back(user: Any, corpus: Path, tmp_path: Path, committed: Any) -> None:
     (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "00000.tar").write_bytes((corpus / "00000.tar").read_bytes()[:-3000])
+    whole = (corpus / "00000.tar").read_bytes()
+    (tmp_path / "in" / "00000.tar").write_bytes(whole[: len(whole) // 2])
     done = user.submit(tmp_path / "in", tmp_path / "out", "--wait")
     assert done.returncode == 3, done.stderr
     assert "mue logs" in done.stderr
-    assert committed(tmp_path / "out") > 30, "the good rows are kept"
+    assert 10 < committed(tmp_path / "out") < 30, "the good rows are kept"
