@@ -42,7 +42,7 @@ def test_a_data_file_has_the_row_schema_and_says_what_made_it(make_table: Make) 
     file = pq.ParquetFile(pa.BufferReader(data))
     assert file.schema_arrow.remove_metadata().equals(ROW_SCHEMA)
     assert file.schema_arrow.metadata == {
-        b"row_schema_version": b"2",
+        b"row_schema_version": b"3",
         b"fingerprint": b"abc",
         b"results_version": b"1",
     }

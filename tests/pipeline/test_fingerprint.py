@@ -94,7 +94,7 @@ def test_moves_with_the_versions_of_results_and_rows(monkeypatch: pytest.MonkeyP
     before = _parts()
     monkeypatch.setattr(module, "RESULTS_VERSION", 2)
     assert explain_difference(before, _parts()) == ["results_version: 1 -> 2"]
-    assert before["row_schema_version"] == 2
+    assert before["row_schema_version"] == 3
 
 
 def test_stays_the_same_on_the_way_through_a_file() -> None:
