@@ -11,6 +11,7 @@ SAME = (
     *("image_layers_run", "text_layers_run", "decoder_layers_run", "flops_executed", "flops_full_same_length"),
 )
 """What a row must have in common with the undisturbed run, beside the uid."""
+ERROR = ("error_stage", "error_code", "error_message", "attempts")
 
 Row = dict[str, Any]
 
@@ -18,6 +19,13 @@ Row = dict[str, Any]
 def by_uid(rows: Iterable[Row]) -> dict[str, Row]:
     """Return of each row what must not change."""
     return {row["uid"]: {name: row[name] for name in SAME} for row in rows}
+
+
+def what_differs(row: Row, undisturbed: dict[str, Row]) -> str:
+    """Return in words what a row has otherwise than in the undisturbed run; an error too, where it has one."""
+    before = undisturbed.get(row["uid"], {})
+    found = [f"{name} {before.get(name)!r} -> {row[name]!r}" for name in SAME if before.get(name) != row[name]]
+    return "; ".join([*found, *(f"{name} {row[name]!r}" for name in ERROR if row.get(name) is not None)])
 
 
 def faults_of(rows: list[Row], undisturbed: dict[str, Row]) -> dict[str, list[str]]:

@@ -38,7 +38,7 @@ from rich.table import Table
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 
 from benchmarks.fault_job import FaultJob, Victims, cluster_of_three
-from benchmarks.fault_verdict import Row, by_uid, faults_of
+from benchmarks.fault_verdict import Row, by_uid, faults_of, what_differs
 from benchmarks.slow_store import slow_store
 
 KINDS = ("driver", "actor", "reader", "node")
@@ -95,8 +95,10 @@ class Gunner:
         self._await(job, lambda: False, deadline_s=2 * DEADLINE_S)
         if not job.finished():
             self.ended.append({"job": self.jobs, "exit_code": job.process.poll(), "stderr": job.stderr()})
-        for name, uids in faults_of(job.rows(), self._undisturbed).items():
-            self.faults[name] += [f"job {self.jobs}: {uid}" for uid in uids]
+        found = job.rows()
+        differ = {row["uid"]: what_differs(row, self._undisturbed) for row in found}
+        for name, uids in faults_of(found, self._undisturbed).items():
+            self.faults[name] += [f"job {self.jobs}: {uid} {differ.get(uid, '')}".rstrip() for uid in uids]
         return missed
 
     def _point(self, job: FaultJob, kind: str) -> bool:

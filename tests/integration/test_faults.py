@@ -70,4 +70,7 @@ def test_no_fault_escapes_the_verdict(request: pytest.FixtureRequest) -> None:
         "misplaced": ["a", "unknown"],
     }
     for name in verdict["SAME"]:
-        assert verdict["faults_of"]([rows[0] | {name: "other"}, *rows[1:]], undisturbed)["misplaced"] == ["a"]
+        differing = rows[0] | {name: "other"}
+        assert verdict["faults_of"]([differing, *rows[1:]], undisturbed)["misplaced"] == ["a"]
+        assert verdict["what_differs"](differing, undisturbed) == f"{name} '{name} of a' -> 'other'"
+    assert verdict["what_differs"](elsewhere[0] | {"error_code": "poison"}, undisturbed) == "error_code 'poison'"
