@@ -176,8 +176,9 @@ def _logs_as_before() -> Iterator[None]:
 
 
 @pytest.fixture
-def mue() -> Callable[..., Result]:
-    """Run the command line in this process."""
+def mue(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run the command line in this process, as off a terminal of whatever width."""
+    monkeypatch.delenv("COLUMNS", raising=False)
     return lambda *args: CliRunner().invoke(app, [str(arg) for arg in args], prog_name="mue")
 
 
