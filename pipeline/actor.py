@@ -102,8 +102,8 @@ class ModelActor:
     def answer(self, table: pa.Table, *, audited: bool = True) -> pa.Table:
         """Answer the queries that are `ok`; pass failed, filtered and control rows through.
 
-        Rows that are not `audited` get no shadow, which counts as lost: of suspects, the answer matters more than what
-        full depth says.
+        Rows that are not `audited` get no shadow, which counts as lost: of a row that may have killed its process the
+        answer matters more than what full depth says.
         """
         rows = query_rows(table, self._image_size)
         asked = [row.asked for row in rows if row.asked is not None]

@@ -4,8 +4,9 @@ Nothing is recorded while all is well: an intent per call would be millions of s
 death (of an actor, a decode worker, or of the job) turns the record on, for what was uncommitted then. Even so a
 process keeps one small file, written anew when it takes up further rows, by one of its calls for all that wait.
 
-A suspect is run with growing care: with its neighbours, in half a call's rows, alone. Whoever is alone in hand at a
-death is quarantined: it becomes a failed row, and its neighbours have been answered on the way.
+A suspect is run with growing care: with its neighbours, in half a call's rows, alone, alone once more. Whoever is alone
+in hand at two deaths is quarantined: it becomes a failed row, and its neighbours have been answered on the way. One
+such death would tell too little: where machines are taken away every minute, innocent rows are alone in hand at some.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ class Care(IntEnum):
     """With nothing else in hand than its half of a call."""
     ALONE = 2
     """With nothing else in hand."""
-    QUARANTINE = 3
+    AGAIN = 3
+    """With nothing else in hand, and so it was at a death before."""
+    QUARANTINE = 4
     """Not at all: it becomes a failed row."""
 
 
@@ -56,8 +59,10 @@ class Intent(Config):
         """How these rows are to be run after the death of the process that held them."""
         if self.care is Care.TOGETHER:
             return Care.HALVES
+        if self.care is Care.AGAIN:
+            return Care.QUARANTINE
         alone = sum(length(ranges) for ranges in self.rows.values()) == 1
-        return Care.QUARANTINE if alone else Care.ALONE
+        return Care.AGAIN if alone else Care.ALONE
 
 
 @dataclass(frozen=True)

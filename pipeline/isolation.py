@@ -26,7 +26,7 @@ class Isolation:
     def run(self, table: pa.Table, work: Work, careful: Work | None = None) -> pa.Table:
         """Return what `work` gives for the table; quarantined rows reach it as failed ones.
 
-        `careful`, if given, does the work on suspects: nothing but what must be done.
+        `careful`, if given, does the work on rows that run alone: nothing but what must be done.
         """
         table = self._with_failures(table)
         pieces = (table.slice(start, stop - start) for start, stop in self._cut(table))
@@ -38,7 +38,7 @@ class Isolation:
             return work(piece)
         care = self._care(rows[0])
         with self._record.holding(rows, care):
-            return work(piece) if care is Care.TOGETHER else careful(piece)
+            return work(piece) if care < Care.ALONE else careful(piece)
 
     def _cut(self, table: pa.Table) -> Iterator[tuple[int, int]]:
         return pieces_of([row and self._care(row) for row in _rows_at_risk(table)])
@@ -56,7 +56,7 @@ def pieces_of(cares: Sequence[Care | None]) -> Iterator[tuple[int, int]]:
     """Yield ranges that cover `cares` in order, each of one care; None, a row without risk, goes with any other."""
     half = max(1, (len(cares) + 1) // 2)
     start = 0
-    sizes = {Care.HALVES: half, Care.ALONE: 1}
+    sizes = {Care.HALVES: half, Care.ALONE: 1, Care.AGAIN: 1}
     for care, run in groupby(care or Care.TOGETHER for care in cares):
         stop = start + len(list(run))
         size = sizes.get(care, len(cares))
@@ -73,8 +73,8 @@ def failed_at(table: pa.Table, places: Sequence[int], stage: ErrorStage) -> pa.T
         "status": RowStatus.FAILED,
         "error_stage": stage,
         "error_code": ErrorCode.POISON,
-        "error_message": "the process died, or was ended as stuck, each time it had this row in hand, at last this row "
-        "alone; 'mue retry OUT --code poison' tries it again",
+        "error_message": "the process died, or was ended as stuck, each time it had this row in hand, the last two "
+        "times this row alone; 'mue retry OUT --code poison' tries it again",
     }
     for name, value in values.items():
         column = table[name].to_pylist()

@@ -59,13 +59,18 @@ def test_an_undisturbed_segment_takes_one_round_and_no_records(job: Any) -> None
 def test_each_death_tells_the_next_round_more(job: Any) -> None:
     row = (3, 4)
     script = Script(
-        death(job), death(job, Care.TOGETHER), death(job, Care.HALVES), death(job, Care.ALONE, row), lambda: None
+        death(job),
+        death(job, Care.TOGETHER),
+        death(job, Care.HALVES),
+        death(job, Care.ALONE, row),
+        death(job, Care.AGAIN, row),
+        lambda: None,
     )
     rounds(job).run(script.reads, script)
-    assert [watched for watched, _ in script.told] == [False, True, True, True, True]
+    assert [watched for watched, _ in script.told] == [False, True, True, True, True, True]
     cares = [suspects.of(ErrorStage.INFER, A, 3) for _, suspects in script.told]
-    assert cares == [Care.TOGETHER, Care.TOGETHER, Care.HALVES, Care.ALONE, Care.QUARANTINE]
-    assert script.told[-1][1].of(ErrorStage.INFER, A, 2) is Care.ALONE, "only the row that was alone is condemned"
+    assert cares == [Care.TOGETHER, Care.TOGETHER, Care.HALVES, Care.ALONE, Care.AGAIN, Care.QUARANTINE]
+    assert script.told[-1][1].of(ErrorStage.INFER, A, 2) is Care.ALONE, "only the row that was alone twice is condemned"
 
 
 def test_deaths_that_tell_nothing_end_the_job(job: Any) -> None:
@@ -119,7 +124,7 @@ def test_intents_of_committed_rows_are_forgotten(job: Any) -> None:
 
 
 def test_too_many_poison_rows_point_elsewhere(job: Any) -> None:
-    script = Script(death(job, Care.ALONE, (1, 2)), death(job, Care.ALONE, (2, 3)), lambda: None)
+    script = Script(death(job, Care.AGAIN, (1, 2)), death(job, Care.AGAIN, (2, 3)), lambda: None)
     with pytest.raises(
         TooMuchPoison, match=r"2 rows killed or hung .*max_poison_rows is 1: 000000-a/1/0, 000000-a/2/0"
     ):

@@ -24,18 +24,19 @@ def intent(care: Care, *ranges: tuple[int, int], stage: ErrorStage = ErrorStage.
         (Care.TOGETHER, ((0, 512),), Care.HALVES),
         (Care.TOGETHER, ((3, 4),), Care.HALVES),
         (Care.HALVES, ((0, 16),), Care.ALONE),
-        (Care.HALVES, ((3, 4),), Care.QUARANTINE),
-        (Care.ALONE, ((3, 4),), Care.QUARANTINE),
+        (Care.HALVES, ((3, 4),), Care.AGAIN),
+        (Care.ALONE, ((3, 4),), Care.AGAIN),
+        (Care.AGAIN, ((3, 4),), Care.QUARANTINE),
     ],
 )
-def test_care_grows_with_each_death_and_ends_with_the_row_that_was_alone(
+def test_care_grows_with_each_death_and_ends_with_the_row_that_was_alone_twice(
     care: Care, ranges: tuple[tuple[int, int], ...], following: Care
 ) -> None:
     assert intent(care, *ranges).next_care is following
 
 
 def test_rows_of_several_deaths_need_the_greatest_care_and_others_none() -> None:
-    suspects = suspects_of([intent(Care.TOGETHER, (0, 8)), intent(Care.HALVES, (2, 4)), intent(Care.ALONE, (3, 4))])
+    suspects = suspects_of([intent(Care.TOGETHER, (0, 8)), intent(Care.HALVES, (2, 4)), intent(Care.AGAIN, (3, 4))])
     assert [suspects.of(ErrorStage.INFER, A, row) for row in (1, 2, 3, 8)] == [
         Care.HALVES,
         Care.ALONE,

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.guard import Guard
-from pipeline.intents import Care, Suspects, read_intents, suspects_of
+from pipeline.intents import Care, Intent, Suspects, read_intents, suspects_of
 from pipeline.isolation import failed_at, pieces_of
 from pipeline.records import COMMIT_SCHEMA, ErrorStage
 from pipeline.storage import Storage
@@ -29,7 +29,7 @@ def test_pieces_cover_the_call_in_order_and_keep_suspects_apart(cares: list[Care
     for start, stop in pieces:
         found = {care or Care.TOGETHER for care in cares[start:stop]}
         assert len(found) <= 1
-        if Care.ALONE in found:
+        if found & {Care.ALONE, Care.AGAIN}:
             assert stop - start == 1
         if Care.HALVES in found:
             assert stop - start <= (len(cares) + 1) // 2
@@ -68,13 +68,28 @@ def test_few_deaths_find_exactly_the_poison(tmp_path: Path, make_table: Make, po
     deaths = 0
     while not process(str(tmp_path), table, poison):
         deaths += 1
-        assert deaths <= 3 * len(poison), "together, in half a call, alone"
+        assert deaths <= 4 * len(poison), "together, in half a call, alone, alone again"
     assert eval((tmp_path / "failed").read_text()) == sorted(poison)
     assert bool(deaths) == bool(poison)
 
 
-def test_suspects_get_the_careful_work_and_all_others_the_usual(tmp_path: Path, make_table: Make) -> None:
-    suspects = Suspects({(ErrorStage.INFER, A, 2): Care.HALVES, (ErrorStage.INFER, A, 5): Care.ALONE})
+@pytest.mark.usefixtures("no_fsync")
+def test_a_row_that_was_alone_in_hand_at_one_death_is_answered(tmp_path: Path, make_table: Make) -> None:
+    """As where machines are taken away: the deaths are nobody's fault."""
+    table = make_table({A: range(8)}, {})
+    innocent = 5
+    alone = Intent(stage=ErrorStage.INFER, care=Care.ALONE, rows={A: ((innocent, innocent + 1),)})
+    Storage.open(str(tmp_path)).write("intents/a1-dead-1.json", alone.to_json())
+    assert process(str(tmp_path), table, set())
+    assert (tmp_path / "failed").read_text() == "[]"
+    assert not process(str(tmp_path), table, {innocent}), "it does kill"
+    assert process(str(tmp_path), table, {innocent}), "and is not run a third time"
+    assert (tmp_path / "failed").read_text() == f"[{innocent}]"
+
+
+def test_rows_that_run_alone_get_the_careful_work_and_all_others_the_usual(tmp_path: Path, make_table: Make) -> None:
+    cares = {2: Care.ALONE, 3: Care.HALVES, 5: Care.AGAIN}
+    suspects = Suspects({(ErrorStage.INFER, A, row): care for row, care in cares.items()})
     guard = Guard(output=str(tmp_path), attempt="a1", stuck_s=60, watched=True, suspects=suspects)
     seen: dict[str, list[int]] = {"usual": [], "careful": []}
 
