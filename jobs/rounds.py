@@ -15,6 +15,7 @@ from pipeline.ledger import Ledger
 from pipeline.patience import patiently
 from pipeline.segment_failure import SegmentFailed
 from pipeline.shard_read import ShardRead
+from pipeline.starts import forget_starts
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class Rounds:
 
     def _suspects(self) -> Suspects:
         patiently(self._forget_settled)
+        forget_starts(self._ledger.storage)
         suspects = suspects_of(patiently(lambda: read_intents(self._ledger.storage)).values())
         self._poison |= suspects.quarantined()
         check_poison(self._poison, allowed=self._max_poison_rows)

@@ -116,6 +116,7 @@ class SegmentRun:
             stuck_s=self._job.spec.failures.stuck_s,
             watched=watched,
             suspects=suspects,
+            max_restarts=self._job.spec.actors.max_restarts,
             scale_id=self._scale.id if self._scale else None,
         )
 

@@ -40,6 +40,9 @@ SHADOW_CALLS = 1.5
 TASK_RETRIES = 10
 """How often Ray runs a read, decode or write anew; unless told, it would do so for ever. A process that dies is one
 reason, an output that was lost with its node another: who has used all up takes everything downstream with him."""
+UNBOUNDED = -1
+"""Restarts of an actor: with a bound, one that died between two calls once too often would stay in the pool, dead. What
+it would bound, `max_task_retries` and `pipeline.starts` do."""
 STUCK_ROUNDS = 5
 """Ray gives up once nothing has moved for so many times `failures.stuck_s`: until then a stuck process is ended and its
 rows are isolated, step by step."""
@@ -169,7 +172,7 @@ def _on_actors(rows: Dataset, actors: ActorsConfig, constructor_args: tuple[obje
             compute=_pool(actors),
             num_cpus=actors.num_cpus,
             num_gpus=gpus,
-            max_restarts=actors.max_restarts,
+            max_restarts=UNBOUNDED,
             max_task_retries=actors.max_restarts,
         )
 

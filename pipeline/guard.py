@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from pipeline.control import StopWatch
@@ -11,6 +12,7 @@ from pipeline.intents import Suspects, read_intents, suspects_of
 from pipeline.isolation import Isolation
 from pipeline.patience import patiently
 from pipeline.records import ErrorStage
+from pipeline.starts import counted_start
 from pipeline.storage import Storage
 
 
@@ -26,12 +28,19 @@ class Guard:
     watched: bool = False
     """A process of this job died lately: rows in hand are recorded."""
     suspects: Suspects = field(default_factory=Suspects)
+    max_restarts: int = 3
+    """How often in a row an actor may die as it starts."""
     scale_id: str | None = None
     """The request for actors that the segment runs with; another one ends it early."""
 
     def stop_watch(self) -> StopWatch:
         """Return what tells that the segment is to end: with its attempt, or to go on with other actors."""
         return StopWatch(self.output, self.attempt).also_for_other_actors(self.scale_id)
+
+    def restart(self, actor: str) -> AbstractContextManager[None]:
+        """Return what a restarted process of `actor` gets ready in: it raises `CannotStart` where too many died so."""
+        storage = Storage.open(self.output)
+        return counted_start(storage, owner=f"{self.attempt}-{actor}", allowed=self.max_restarts)
 
     def isolation(self, stage: ErrorStage, owner: str) -> Isolation:
         """Return the isolation of a process that does the work of `owner`, an actor or a task.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -61,13 +62,15 @@ class GuardedModelActor:
         context = ray.get_runtime_context()
         self._stop = guard.stop_watch()
         self._isolation: Isolation | None = None
-        if guard.watched or _restarted():
-            self._isolation = guard.isolation(ErrorStage.INFER, context.get_actor_id() or "driver")
-        # Where processes die there is no timing: whoever waits for a drained process would be suspect too.
-        self._model = ModelActor(*model, windows=self._isolation is None, stopped=self._stop.stopped)
+        actor, restarted = context.get_actor_id() or "driver", _restarted()
+        if guard.watched or restarted:
+            self._isolation = guard.isolation(ErrorStage.INFER, actor)
+        with guard.restart(actor) if restarted else nullcontext():
+            # Where processes die there is no timing: whoever waits for a drained process would be suspect too.
+            self._model = ModelActor(*model, windows=self._isolation is None, stopped=self._stop.stopped)
         self._watchdog = Watchdog(guard.stuck_s, lambda: self._model.turns)
         self._meters = RowMetrics(RayMeter(), self._model.occupancies)
-        process = f"{guard.attempt}-{context.get_actor_id() or 'driver'}-{secrets.token_hex(3)}"
+        process = f"{guard.attempt}-{actor}-{secrets.token_hex(3)}"
         self._metrics = MetricsFile(
             Storage.open(guard.output), process, self._model.tally.lines, lambda: not self._model.tally.idle
         )

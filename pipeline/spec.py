@@ -164,7 +164,8 @@ class ActorsConfig(Config):
     rows_per_call: int = Field(default=32, gt=0)
     """Images Ray hands over in one call, each with all that is asked about it."""
     max_restarts: int = Field(default=3, gt=0)
-    """How often Ray restarts a dead actor. After that the job starts new ones as long as it gets on with each."""
+    """How often a call is run again whose actor died, and how often in a row an actor may die as it starts. After the
+    first the job starts new actors as long as it gets on with each, after the second it ends."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -7,7 +7,7 @@ import re
 import time
 from dataclasses import dataclass
 
-from pipeline import compaction, intents, lease, metrics_file
+from pipeline import compaction, intents, lease, metrics_file, starts
 from pipeline.folders import TEMPORARY
 from pipeline.local_folder import LocalFolder
 from pipeline.storage import Storage
@@ -23,6 +23,7 @@ _FOLDERS = (
     intents.FOLDER,
     lease.FOLDER,
     metrics_file.FOLDER,
+    starts.FOLDER,
 )
 """Where a job writes."""
 

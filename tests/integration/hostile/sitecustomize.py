@@ -51,6 +51,8 @@ def hostile_engine(module: ModuleType) -> None:
         admit(self, ticket, row)
 
     module.DenseRunner.admit = admitted
+    if "MUE_TEST_KILL_AT_START" in os.environ:
+        module.DenseRunner.__init__ = lambda *_, **__: suffer("kill")
     if "MUE_TEST_ROOM_MIB" in os.environ:
         short_of_memory(module, room_mib=int(os.environ["MUE_TEST_ROOM_MIB"]))
 
