@@ -1,13 +1,16 @@
-"""Shared fixtures: one torch thread, the shared material where it is present, an S3 server on loopback."""
+"""Shared fixtures: one torch thread, the shared material where it is present, S3 and GCS servers on loopback."""
 
 from __future__ import annotations
 
 import logging
 import os
 import shutil
+import socket
 import uuid
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,9 +74,55 @@ def s3_server() -> Iterator[str]:
 
 
 @pytest.fixture
-def bucket(s3_server: str) -> str:
+def s3_bucket(s3_server: str) -> str:
     """URL of a new, empty bucket."""
     fs = pytest.importorskip("s3fs").S3FileSystem(skip_instance_cache=True)
     name = f"bucket-{uuid.uuid4().hex}"
     fs.mkdir(name)
     return f"s3://{name}"
+
+
+@pytest.fixture
+def bucket(s3_bucket: str) -> str:
+    """The store that most tests take."""
+    return s3_bucket
+
+
+@pytest.fixture(scope="session")
+def gs_server() -> Iterator[str]:
+    """URL of a GCS server that lives in this process."""
+    server = pytest.importorskip("gcp_storage_emulator.server")
+    insert = server.objects.insert
+
+    def insert_if(request: Any, response: Any, storage: Any, *arguments: Any, **named: Any) -> None:
+        """The emulator ignores a condition; Google answers 412, by its documentation."""
+        name = (request.query.get("name") or [None])[0] or request.data["meta"]["name"]
+        bucket, condition = request.params["bucket_name"], request.query.get("ifGenerationMatch")
+        if condition == ["0"] and name in storage.objects.get(bucket, {}):
+            response.status = HTTPStatus.PRECONDITION_FAILED
+            return
+        insert(request, response, storage, *arguments, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        # gcsfs asks Google by gRPC what kind of bucket it is, else, and takes a minute to give up.
+        patch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+        pytest.importorskip("gcsfs")
+        for _, handlers in server.HANDLERS:
+            if handlers.get("POST") is insert:
+                patch.setitem(handlers, "POST", insert_if)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        running = server.create_server("127.0.0.1", port, in_memory=True)
+        running.start()
+        patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+        yield f"http://127.0.0.1:{port}"
+        running.stop()
+
+
+@pytest.fixture
+def gs_bucket(gs_server: str) -> str:
+    """URL of a new, empty bucket."""
+    fs = pytest.importorskip("gcsfs").GCSFileSystem(skip_instance_cache=True)
+    name = f"bucket-{uuid.uuid4().hex}"
+    fs.mkdir(name)
+    return f"gs://{name}"

@@ -1,4 +1,4 @@
-"""Storage, planning and the ledger on S3, against a server on the loopback interface."""
+"""Storage, planning and the ledger on S3 and GCS, against servers on the loopback interface."""
 
 from __future__ import annotations
 
@@ -17,6 +17,17 @@ from pipeline.plan import Plan, PlanError, expand_urls, plan_shards
 from pipeline.storage import FileAbsent, Storage, StorageError
 
 
+@pytest.fixture(params=["s3", "gs"])
+def bucket(request: pytest.FixtureRequest) -> str:
+    """URL of a new, empty bucket of each kind of store."""
+    url: str = request.getfixturevalue("s3_bucket" if request.param == "s3" else "gs_bucket")
+    return url
+
+
+def file_system(url: str) -> Any:
+    return fsspec.filesystem(url.split("://")[0], use_listings_cache=False)
+
+
 def test_files(bucket: str) -> None:
     storage = Storage.open(f"{bucket}/run/")
     other = pickle.loads(pickle.dumps(storage))
@@ -32,7 +43,7 @@ def test_files(bucket: str) -> None:
     storage.delete("done/a.json")
     storage.delete("done/a.json")
     assert not other.exists("done/a.json")
-    with pytest.raises(FileAbsent, match=r"s3://.*/run/done/a\.json"):
+    with pytest.raises(FileAbsent, match=r"(s3|gs)://.*/run/done/a\.json"):
         other.read("done/a.json")
     with storage.open_input("done/b.json") as file:
         file.seek(2)
@@ -40,7 +51,7 @@ def test_files(bucket: str) -> None:
 
 
 def test_a_folder_marker_is_no_file(bucket: str) -> None:
-    fsspec.filesystem("s3").pipe_file(f"{bucket}/run/done/", b"")
+    file_system(bucket).pipe_file(f"{bucket}/run/done/", b"")
     storage = Storage.open(f"{bucket}/run")
     storage.create("done/a.json", b"x")
     assert storage.list("done") == ["done/a.json"]
@@ -52,7 +63,7 @@ def test_no_bucket(s3_server: str) -> None:
 
 
 def test_plans_shards(bucket: str) -> None:
-    fs = fsspec.filesystem("s3")
+    fs = file_system(bucket)
     for name in ("00001.tar", "00000.tar", "00002.tgz", "readme.txt"):
         fs.pipe_file(f"{bucket}/in/{name}", name.encode())
     folder = expand_urls([f"{bucket}/in"])
@@ -67,7 +78,7 @@ def test_plans_shards(bucket: str) -> None:
     fs.pipe_file(f"{bucket}/in/00001.tar", b"123456789")
     second = plan_shards(folder)
     assert [a.etag == b.etag for a, b in zip(first, second, strict=True)] == [True, False, True]
-    with pytest.raises(PlanError, match=r"1 of 2 shards cannot be read: s3://.*/in/00007\.tar \(not found\)"):
+    with pytest.raises(PlanError, match=r"1 of 2 shards cannot be read: (s3|gs)://.*/in/00007\.tar \(not found\)"):
         plan_shards([folder[0], f"{bucket}/in/00007.tar"])
 
 
