@@ -49,7 +49,7 @@ demo: install  ## make input, caption it, print where rows and summary are
 
 .PHONY: test
 test: check  ## checks and all default tests
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --durations 20
 
 .PHONY: check
 check: install  ## format, lint, types, import directions, known weaknesses
