@@ -1,13 +1,14 @@
 """What regrouping by exit depth is worth in measured time: decoder, encoder and whole rows, beside full depth.
 
-    python benchmarks/engine.py [--quick] [--threads 2] [--rounds 3]
+    python benchmarks/engine.py [--quick] [--threads 2] [--rounds 3] [--rows 2000] [--rows-d768 480]
 
 f is executed work over full-depth work, R measured time over that of the best full-depth static batch of the same run,
 eta = f / R, s = (1 - R) / (1 - f). f_net counts what was really executed on both sides, shared work once and padding
 too; amdahl_share = f_net / R is what is had of the speed-up that it allows. Variants are interleaved, round by round; a
 ratio is the median over rounds. Depths are scripted, so that f does not depend on a model's training: `demo` is the
 model that ships, `d768` has OFA-base's sizes with random weights. Prints tables and, as the last line of stdout, one
-JSON document. --quick takes less than two minutes and says less.
+JSON document; what is measured, on stderr. Takes hours, a quarter of its rows 20 minutes (with --rows-d768 48), --quick
+less than two minutes, and says less.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import json
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -96,15 +98,17 @@ def d768_model() -> MueModel:
     return build_model(config, tensors)
 
 
-def interleaved(variants: dict[str, Variant], rounds: int) -> dict[str, list[Measured]]:
+def interleaved(title: str, variants: dict[str, Variant], rounds: int) -> dict[str, list[Measured]]:
     """Run all variants in turn, there and back, so that what slows the machine slows all of them.
 
     The first run of each is thrown away: code is compiled and stores grow in it.
     """
+    began = time.perf_counter()
     for run in variants.values():
         run()
     measured: dict[str, list[Measured]] = {name: [] for name in variants}
     for number in range(rounds):
+        print(f"{title}: {number} of {rounds} rounds, {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
         for name in variants if number % 2 == 0 else reversed(variants):
             measured[name].append(variants[name]())
     return measured
@@ -187,7 +191,7 @@ def decoder(
         if group in (32, 64):
             variants[f"compact {group}"] = lambda group=group: static_decoder(work, memory, exits, group)  # type: ignore[misc]
             variants[f"mask {group}"] = lambda group=group: static_decoder(work, memory, exits, group, "mask")  # type: ignore[misc]
-    measured = interleaved(variants, arguments.rounds)
+    measured = interleaved(f"decoder, {name}, {kind}", variants, arguments.rounds)
     return region_report(f"decoder, {name}, {kind}", work, measured, groups, DECODER_REGIONS, arguments.peak)
 
 
@@ -201,7 +205,7 @@ def encoder(name: str, work: Work, groups: Sequence[int], arguments: argparse.Na
         variants[f"full {group}"] = lambda group=group: static_encoder(work, pixels, NeverExit(), group)  # type: ignore[misc]
         variants[f"dense {group}"] = lambda group=group: dense_encoder(work, pixels, exits, group)  # type: ignore[misc]
         variants[f"compact {group}"] = lambda group=group: static_encoder(work, pixels, exits, group)  # type: ignore[misc]
-    measured = interleaved(variants, arguments.rounds)
+    measured = interleaved(f"encoder, {name}", variants, arguments.rounds)
     return region_report(f"encoder, {name}, geometric", work, measured, groups, ENCODER_REGIONS, arguments.peak)
 
 
@@ -241,7 +245,7 @@ def whole_rows(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], dic
     for policy in ("regroup", "compact", "wait_all", "mask"):
         settings = EngineConfig.model_validate({"policy": policy, "group_size": 64})
         variants[policy] = lambda settings=settings: run_rows(model, rows, exits, settings)  # type: ignore[misc]
-    measured, entries = interleaved(variants, arguments.rounds), []
+    measured, entries = interleaved("whole rows", variants, arguments.rounds), []
     executed, at_full = (
         sum(getattr(costs.row_flops(work.config, trace), name) for trace in measured["regroup"][0].traces)
         for name in ("executed", "full_same_length")
@@ -303,6 +307,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=0, help="3; with --quick 2")
     parser.add_argument("--rows", type=int, default=0, help="of the demo model: 2,000; with --quick 256")
+    parser.add_argument("--rows-d768", type=int, default=480, help="below 240 in groups of 8, not 32")
     parser.add_argument("--skip-d768", action="store_true")
     arguments = parser.parse_args()
     arguments.rounds = arguments.rounds or (2 if arguments.quick else 3)
@@ -342,8 +347,9 @@ def measure_regions(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             return entries + decoder("d768, 412 tokens", small, "geometric", (8,), arguments, lean=True)
         for grid in ((20, 20), (30, 30)):
             tokens = grid[0] * grid[1] + 12
-            work = Work(model, grid, 12, 16, 480)
-            entries += decoder(f"d768, {tokens} tokens", work, "geometric", (32,), arguments, lean=True)
+            work = Work(model, grid, 12, 16, arguments.rows_d768)
+            group = 32 if arguments.rows_d768 >= 240 else 8
+            entries += decoder(f"d768, {tokens} tokens", work, "geometric", (group,), arguments, lean=True)
     return entries
 
 
