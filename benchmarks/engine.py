@@ -1,6 +1,6 @@
 """What regrouping by exit depth is worth in measured time: decoder, encoder and whole rows, beside full depth.
 
-    python benchmarks/engine.py [--quick] [--threads 2] [--rounds 3] [--rows 2000] [--rows-d768 480]
+    python benchmarks/engine.py [--quick] [--threads 2] [--rounds 3] [--rows 2000] [--only decoder whole]
 
 f is executed work over full-depth work, R measured time over that of the best full-depth static batch of the same run,
 eta = f / R, s = (1 - R) / (1 - f). f_net counts what was really executed on both sides, shared work once and padding
@@ -49,6 +49,7 @@ from mue_model.rows import ExitTrace, RowInput, RowResult
 
 DECODER_REGIONS = ("cross_kv", "decoder_layers", "kv_fill", "head")
 ENCODER_REGIONS = ("stem", "image_layers")
+PARTS = ("decoder", "encoder", "d768", "whole")
 UNREACHABLE = 0.999999
 Variant = Callable[[], Measured]
 
@@ -307,8 +308,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=0, help="3; with --quick 2")
     parser.add_argument("--rows", type=int, default=0, help="of the demo model: 2,000; with --quick 256")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="decoder takes groups of 64 alone then")
     parser.add_argument("--rows-d768", type=int, default=480, help="below 240 in groups of 8, not 32")
-    parser.add_argument("--skip-d768", action="store_true")
     arguments = parser.parse_args()
     arguments.rounds = arguments.rounds or (2 if arguments.quick else 3)
     arguments.rows = arguments.rows or (256 if arguments.quick else 2000)
@@ -317,7 +318,7 @@ def main() -> None:
         arguments.peak = gemm_peak()
         regions = measure_regions(arguments)
         show("regions, against the best full-depth static batch", regions)
-        policies, checks = whole_rows(arguments)
+        policies, checks = whole_rows(arguments) if "whole" in arguments.only else ([], {})
         show("whole rows, demo, group 64, against the best full-depth static batch", policies)
     document = {
         "threads": arguments.threads,
@@ -333,14 +334,17 @@ def main() -> None:
 
 def measure_regions(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Return the entries of all regions at all scales."""
-    demo = Work(demo_model(), (8, 8), 12, 16, arguments.rows)
-    groups = (32, 64) if arguments.quick else (1, 8, 32, 64)
-    entries = decoder("demo", demo, "geometric", groups, arguments)
-    entries += encoder("demo", demo, (8, 16) if arguments.quick else (8, 16, 32), arguments)
-    if not arguments.quick:
+    only, demo = arguments.only, Work(demo_model(), (8, 8), 12, 16, arguments.rows)
+    entries: list[dict[str, Any]] = []
+    if "decoder" in only:
+        groups = (64,) if len(only) < len(PARTS) else (32, 64) if arguments.quick else (1, 8, 32, 64)
+        entries += decoder("demo", demo, "geometric", groups, arguments)
+    if "encoder" in only:
+        entries += encoder("demo", demo, (8, 16) if arguments.quick else (8, 16, 32), arguments)
+    if "decoder" in only and not arguments.quick:
         for kind in ("two_point", "deep", "shallow"):
-            entries += decoder("demo", demo, kind, (32, 64), arguments, lean=True)
-    if not arguments.skip_d768:
+            entries += decoder("demo", demo, kind, groups[-2:], arguments, lean=True)
+    if "d768" in only:
         model = d768_model()
         if arguments.quick:
             small = Work(model, (20, 20), 12, 4, 48)
