@@ -91,21 +91,24 @@ def test_an_actor_that_dies_between_calls_is_restarted_each_time(tmp_path: Path,
         environment = {**os.environ, "RAY_AUTH_MODE": "disabled"}
         job = subprocess.Popen(command(*urls, "--output", str(output)), stdout=log, stderr=log, env=environment)
         ledger = Ledger(Storage.open(str(output)))
-        wait_for(lambda: sum(table.num_rows for table in ledger.read_live()) > 0, job, stderr)
-        killed: set[int] = set()
-        for _ in range(ActorsConfig().max_restarts + 2):
+        try:
+            wait_for(lambda: sum(table.num_rows for table in ledger.read_live()) > 0, job, stderr)
+            killed: set[int] = set()
+            for _ in range(ActorsConfig().max_restarts + 2):
 
-            def another() -> bool:
-                actor = actor_of(job)
-                if actor is None or actor.pid in killed:
-                    return False
-                killed.add(actor.pid)
-                actor.kill()
-                return True
+                def another() -> bool:
+                    actor = actor_of(job)
+                    if actor is None or actor.pid in killed:
+                        return False
+                    killed.add(actor.pid)
+                    actor.kill()
+                    return True
 
-            wait_for(another, job, stderr)
-        release.set()
-        assert job.wait(DEADLINE_S) == 0, stderr.read_text()
+                wait_for(another, job, stderr)
+            release.set()
+            assert job.wait(DEADLINE_S) == 0, stderr.read_text()
+        finally:
+            job.kill()  # if it still runs; its Ray ends with it
     rows = [row for table in ledger.read_live() for row in table.to_pylist()]
     assert len({row["uid"] for row in rows}) == len(rows) == 2 * ROWS
     assert {row["status"] for row in rows} == {"ok"}
