@@ -102,7 +102,7 @@ clean:  ## remove the virtual environment and the demo's output
 	rm -rf $(VENV) $(DEMO_OUT) faults.jsonl
 
 .PHONY: bench-engine
-bench-engine: install  ## what regrouping is worth in time; minutes, or two with QUICK=--quick
+bench-engine: install  ## what regrouping is worth in time; more than an hour, or two minutes with QUICK=--quick
 	$(BIN)/python benchmarks/engine.py $(QUICK)
 
 .PHONY: bench-ledger

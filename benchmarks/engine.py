@@ -1,14 +1,14 @@
 """What regrouping by exit depth is worth in measured time: decoder, encoder and whole rows, beside full depth.
 
-    python benchmarks/engine.py [--quick] [--threads 2] [--rounds 3] [--rows 2000] [--only decoder whole]
+    python benchmarks/engine.py [--quick] [--threads 2] [--rounds 3] [--only decoder whole]
 
 f is executed work over full-depth work, R measured time over that of the best full-depth static batch of the same run,
 eta = f / R, s = (1 - R) / (1 - f). f_net counts what was really executed on both sides, shared work once and padding
 too; amdahl_share = f_net / R is what is had of the speed-up that it allows. Variants are interleaved, round by round; a
 ratio is the median over rounds. Depths are scripted, so that f does not depend on a model's training: `demo` is the
 model that ships, `d768` has OFA-base's sizes with random weights. Prints tables and, as the last line of stdout, one
-JSON document; what is measured, on stderr. Takes hours, a quarter of its rows 20 minutes (with --rows-d768 48), --quick
-less than two minutes, and says less.
+JSON document; how far it is, on stderr. Takes more than an hour, with --rows 512 --rows-d768 48 a quarter of one, with
+--quick less than two minutes.
 """
 
 from __future__ import annotations
@@ -172,12 +172,19 @@ def region_report(
 
 
 def decoder(
-    name: str, work: Work, kind: str, groups: Sequence[int], arguments: argparse.Namespace, *, lean: bool = False
+    name: str,
+    work: Work,
+    kind: str,
+    groups: Sequence[int],
+    arguments: argparse.Namespace,
+    *,
+    baselines: Sequence[int],
+    lean: bool = False,
 ) -> list[dict[str, Any]]:
-    """The decoder region; `lean` leaves out all but what eta needs."""
+    """The decoder region, beside static batches of `groups` and `baselines`; `lean`: only what eta needs."""
     memory, exits = work.memory(), script(work, kind)
     unreached = CosineExit({"decoder": [UNREACHABLE] * work.config.decoder_layers})
-    static = [group for group in groups if group > 1] + ([128] if not lean and not arguments.quick else [])
+    static = sorted({*(group for group in groups if group > 1), *baselines})
     variants: dict[str, Variant] = {
         f"full {group}": (lambda group=group: static_decoder(work, memory, NeverExit(), group))  # type: ignore[misc]
         for group in static
@@ -308,7 +315,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=0, help="3; with --quick 2")
     parser.add_argument("--rows", type=int, default=0, help="of the demo model: 2,000; with --quick 256")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="decoder takes groups of 64 alone then")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument(
+        "--groups", nargs="+", type=int, help="of the demo model's decoder: 1 8 32 64; with --quick 32 64"
+    )
     parser.add_argument("--rows-d768", type=int, default=480, help="below 240 in groups of 8, not 32")
     arguments = parser.parse_args()
     arguments.rounds = arguments.rounds or (2 if arguments.quick else 3)
@@ -335,25 +345,24 @@ def main() -> None:
 def measure_regions(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Return the entries of all regions at all scales."""
     only, demo = arguments.only, Work(demo_model(), (8, 8), 12, 16, arguments.rows)
+    groups = tuple(arguments.groups or ((32, 64) if arguments.quick else (1, 8, 32, 64)))
+    baselines = (32, 64) if arguments.quick else (32, 64, 128)
     entries: list[dict[str, Any]] = []
     if "decoder" in only:
-        groups = (64,) if len(only) < len(PARTS) else (32, 64) if arguments.quick else (1, 8, 32, 64)
-        entries += decoder("demo", demo, "geometric", groups, arguments)
+        entries += decoder("demo", demo, "geometric", groups, arguments, baselines=baselines)
     if "encoder" in only:
         entries += encoder("demo", demo, (8, 16) if arguments.quick else (8, 16, 32), arguments)
     if "decoder" in only and not arguments.quick:
         for kind in ("two_point", "deep", "shallow"):
-            entries += decoder("demo", demo, kind, groups[-2:], arguments, lean=True)
+            entries += decoder("demo", demo, kind, groups[-2:], arguments, baselines=baselines, lean=True)
     if "d768" in only:
         model = d768_model()
-        if arguments.quick:
-            small = Work(model, (20, 20), 12, 4, 48)
-            return entries + decoder("d768, 412 tokens", small, "geometric", (8,), arguments, lean=True)
-        for grid in ((20, 20), (30, 30)):
-            tokens = grid[0] * grid[1] + 12
-            work = Work(model, grid, 12, 16, arguments.rows_d768)
-            group = 32 if arguments.rows_d768 >= 240 else 8
-            entries += decoder(f"d768, {tokens} tokens", work, "geometric", (group,), arguments, lean=True)
+        steps, rows, grids = (4, 48, (20,)) if arguments.quick else (16, arguments.rows_d768, (20, 30))
+        group = 32 if rows >= 240 else 8
+        for side in grids:
+            work = Work(model, (side, side), 12, steps, rows)
+            title = f"d768, {side * side + 12} tokens"
+            entries += decoder(title, work, "geometric", (group,), arguments, baselines=(8, 32), lean=True)
     return entries
 
 

@@ -73,13 +73,17 @@ def s3_server() -> Iterator[str]:
         server.stop()
 
 
+def new_bucket(store: Any) -> str:
+    """Name of an empty bucket, made in the fsspec file system `store`."""
+    name = f"bucket-{uuid.uuid4().hex}"
+    store.mkdir(name)
+    return name
+
+
 @pytest.fixture
 def s3_bucket(s3_server: str) -> str:
     """URL of a new, empty bucket."""
-    fs = pytest.importorskip("s3fs").S3FileSystem(skip_instance_cache=True)
-    name = f"bucket-{uuid.uuid4().hex}"
-    fs.mkdir(name)
-    return f"s3://{name}"
+    return f"s3://{new_bucket(pytest.importorskip('s3fs').S3FileSystem(skip_instance_cache=True))}"
 
 
 @pytest.fixture
@@ -122,7 +126,4 @@ def gs_server() -> Iterator[str]:
 @pytest.fixture
 def gs_bucket(gs_server: str) -> str:
     """URL of a new, empty bucket."""
-    fs = pytest.importorskip("gcsfs").GCSFileSystem(skip_instance_cache=True)
-    name = f"bucket-{uuid.uuid4().hex}"
-    fs.mkdir(name)
-    return f"gs://{name}"
+    return f"gs://{new_bucket(pytest.importorskip('gcsfs').GCSFileSystem(skip_instance_cache=True))}"

@@ -123,6 +123,13 @@ def test_intents_of_committed_rows_are_forgotten(job: Any) -> None:
     assert read_intents(job.ledger.storage) == {}
 
 
+def test_what_actors_of_a_killed_job_left_of_their_starts_is_forgotten(job: Any) -> None:
+    job.ledger.storage.write("starts/a1-x-1", b"")
+    script = Script(lambda: None)
+    rounds(job).run(script.reads, script)
+    assert job.ledger.storage.list("starts") == []
+
+
 def test_too_many_poison_rows_point_elsewhere(job: Any) -> None:
     script = Script(death(job, Care.AGAIN, (1, 2)), death(job, Care.AGAIN, (2, 3)), lambda: None)
     with pytest.raises(
