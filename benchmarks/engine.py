@@ -357,7 +357,7 @@ def measure_regions(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             entries += decoder("demo", demo, kind, groups[-2:], arguments, baselines=baselines, lean=True)
     if "d768" in only:
         model = d768_model()
-        steps, rows, grids = (4, 48, (20,)) if arguments.quick else (16, arguments.rows_d768, (20, 30))
+        steps, rows, grids = (4, 32, (20,)) if arguments.quick else (16, arguments.rows_d768, (20, 30))
         group = 32 if rows >= 240 else 8
         for side in grids:
             work = Work(model, (side, side), 12, steps, rows)
