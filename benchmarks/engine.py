@@ -319,7 +319,9 @@ def main() -> None:
     parser.add_argument(
         "--groups", nargs="+", type=int, help="of the demo model's decoder: 1 8 32 64; with --quick 32 64"
     )
-    parser.add_argument("--rows-d768", type=int, default=480, help="below 240 in groups of 8, not 32")
+    parser.add_argument("--rows-d768", type=int, default=480)
+    parser.add_argument("--groups-d768", nargs="+", type=int, help="32, with fewer than 240 rows 8")
+    parser.add_argument("--sides-d768", nargs="+", type=int, help="of the image in patches: 20 30; with --quick 20")
     arguments = parser.parse_args()
     arguments.rounds = arguments.rounds or (2 if arguments.quick else 3)
     arguments.rows = arguments.rows or (256 if arguments.quick else 2000)
@@ -357,12 +359,12 @@ def measure_regions(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             entries += decoder("demo", demo, kind, groups[-2:], arguments, baselines=baselines, lean=True)
     if "d768" in only:
         model = d768_model()
-        steps, rows, grids = (4, 32, (20,)) if arguments.quick else (16, arguments.rows_d768, (20, 30))
-        group = 32 if rows >= 240 else 8
-        for side in grids:
+        steps, rows = (4, 32) if arguments.quick else (16, arguments.rows_d768)
+        wide = arguments.groups_d768 or ((32,) if rows >= 240 else (8,))
+        for side in arguments.sides_d768 or ((20,) if arguments.quick else (20, 30)):
             work = Work(model, (side, side), 12, steps, rows)
             title = f"d768, {side * side + 12} tokens"
-            entries += decoder(title, work, "geometric", (group,), arguments, baselines=(8, 32), lean=True)
+            entries += decoder(title, work, "geometric", wide, arguments, baselines=(8, 32), lean=True)
     return entries
 
 

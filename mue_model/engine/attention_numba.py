@@ -3,6 +3,9 @@
 Rows are spread over threads. Products run along the tokens of a slot, whose number is a multiple of 16, and
 four at a time, so that partial sums stay in registers; in single precision the exponential is a polynomial, which
 vector units evaluate for many tokens at once. NaN and infinity come through, so that spoilt rows are noticed.
+
+The slots of a group lie anywhere, and what hardware fetches ahead ends at a page's end. So while one head's block of
+keys or values is read, the cache is asked for the one that is read next, line by line.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from numba.extending import overload
 from torch import Tensor
 
 from mue_model.engine.attention import OwnKeys, Segment
+from mue_model.engine.prefetch import prefetch
 from mue_model.layers import KeysValues
 
 _FAST = {"reassoc", "contract", "arcp", "nsz"}
@@ -66,32 +70,34 @@ def _exponentials_by_polynomial(scores: Any, top: Any, powers: Any) -> Any:
 
 
 @njit(fastmath=_FAST)
-def _add_scores(scores: Any, start: int, tokens: int, query: Any, keys: Any, bias: Any) -> None:
-    """scores[start + m] = bias[m] + query . keys[:, m] for m < tokens."""
-    part = scores[start : start + tokens]
+def _add_scores(scores: Any, query: Any, keys: Any, bias: Any, flat: Any, ahead: int) -> None:
+    """scores[m] = bias[m] + query . keys[:, m]; asks for as many numbers from flat[ahead] on as it reads."""
+    tokens, width = len(scores), len(query)
     for m in range(tokens):
-        part[m] = bias[m]
-    width = len(query)
+        scores[m] = bias[m]
     even = width - width % 4
     for d in range(0, even, 4):
         q0, q1, q2, q3 = query[d], query[d + 1], query[d + 2], query[d + 3]
         k0, k1, k2, k3 = keys[d], keys[d + 1], keys[d + 2], keys[d + 3]
         for m in range(tokens):
-            part[m] += q0 * k0[m] + q1 * k1[m] + q2 * k2[m] + q3 * k3[m]
+            scores[m] += q0 * k0[m] + q1 * k1[m] + q2 * k2[m] + q3 * k3[m]
+        prefetch(flat, ahead + d * tokens, 4 * tokens)
     for d in range(even, width):
         q0, k0 = query[d], keys[d]
         for m in range(tokens):
-            part[m] += q0 * k0[m]
+            scores[m] += q0 * k0[m]
 
 
 @njit(fastmath=_FAST)
-def _add_values(out: Any, weights: Any, start: int, tokens: int, values: Any) -> None:
-    """Add to `out` the weighted values[m] of m < tokens; tokens is a multiple of 4."""
-    for m in range(0, tokens, 4):
-        p0, p1, p2, p3 = weights[start + m], weights[start + m + 1], weights[start + m + 2], weights[start + m + 3]
+def _add_values(out: Any, weights: Any, values: Any, flat: Any, ahead: int) -> None:
+    """Add to `out` the weighted values[m]; their number is a multiple of 4. Asks ahead as `_add_scores` does."""
+    width = len(out)
+    for m in range(0, len(weights), 4):
+        p0, p1, p2, p3 = weights[m], weights[m + 1], weights[m + 2], weights[m + 3]
         v0, v1, v2, v3 = values[m], values[m + 1], values[m + 2], values[m + 3]
-        for d in range(len(out)):
+        for d in range(width):
             out[d] += p0 * v0[d] + p1 * v1[d] + p2 * v2[d] + p3 * v3[d]
+        prefetch(flat, ahead + m * width, 4 * width)
 
 
 @njit(fastmath=_FAST)
@@ -115,46 +121,38 @@ _compiled: Any = njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
 
 
 @_compiled
-def _cross_one(
-    queries: Any, steps: Any, keys: Any, values: Any, bias: Any, places: Any, lanes: Any, lengths: Any, out: Any
-) -> None:
-    heads, width = queries.shape[1], queries.shape[2]
-    for g in prange(len(places)):
-        tokens, place, step = lengths[g], places[g], steps[g]
-        scores, powers = np.empty((heads, tokens), queries.dtype), np.empty(tokens, np.int32)
-        for h in range(heads):  # all keys, then all values: memory is read from one end to the other
-            part = slice(h * width, (h + 1) * width)
-            _add_scores(scores[h], 0, tokens, queries[g, h], keys[place, part], bias[lanes[g], h, step])
-        for h in range(heads):
-            _to_weights(scores[h], powers)
-            out[g, h] = 0
-            _add_values(out[g, h], scores[h], 0, tokens, values[place, h])
-
-
-@_compiled
-def _cross_two(
+def _cross(
     queries: Any, steps: Any,
     keys: Any, values: Any, bias: Any, places: Any, lanes: Any, lengths: Any,
     keys2: Any, values2: Any, bias2: Any, places2: Any, lanes2: Any, lengths2: Any,
     out: Any,
 ) -> None:  # fmt: skip
-    heads, width = queries.shape[1], queries.shape[2]
-    for g in prange(len(places)):
+    """Attend to one memory in two segments, of which the second may have no tokens."""
+    group, heads, width = queries.shape
+    flat_keys, flat_values, block = keys.reshape(-1), values.reshape(-1), width * keys.shape[2]
+    flat_keys2, flat_values2, block2 = keys2.reshape(-1), values2.reshape(-1), width * keys2.shape[2]
+    for g in prange(group):
         tokens, place, tokens2, place2, step = lengths[g], places[g], lengths2[g], places2[g], steps[g]
+        first, first2, block2_read = place * heads * block, place2 * heads * block2, block2 if tokens2 else 0
+        following = places[min(g + 1, group - 1)] * heads * block
         scores = np.empty((heads, tokens + tokens2), queries.dtype)
         powers = np.empty(tokens + tokens2, np.int32)
-        for h in range(heads):
+        for h in range(heads):  # all keys, then all values: memory is read from one end to the other
             part = slice(h * width, (h + 1) * width)
-            _add_scores(scores[h], 0, tokens, queries[g, h], keys[place, part], bias[lanes[g], h, step])
+            prefetch(flat_keys2, first2 + h * block2, block2_read)
+            flat, ahead = (flat_keys, first + (h + 1) * block) if h + 1 < heads else (flat_values, first)
+            _add_scores(scores[h, :tokens], queries[g, h], keys[place, part], bias[lanes[g], h, step], flat, ahead)
         for h in range(heads):
-            part = slice(h * width, (h + 1) * width)
-            _add_scores(scores[h], tokens, tokens2, queries[g, h], keys2[place2, part], bias2[lanes2[g], h, step])
+            part, biases = slice(h * width, (h + 1) * width), bias2[lanes2[g], h, step]
+            _add_scores(scores[h, tokens:], queries[g, h], keys2[place2, part], biases, flat_values, first)
         for h in range(heads):
             _to_weights(scores[h], powers)
             out[g, h] = 0
-            _add_values(out[g, h], scores[h], 0, tokens, values[place, h])
+            prefetch(flat_values2, first2 + h * block2, block2_read)
+            flat, ahead = (flat_values, first + (h + 1) * block) if h + 1 < heads else (flat_keys, following)
+            _add_values(out[g, h], scores[h, :tokens], values[place, h], flat, ahead)
         for h in range(heads):
-            _add_values(out[g, h], scores[h], tokens, tokens2, values2[place2, h])
+            _add_values(out[g, h], scores[h, tokens:], values2[place2, h], flat_keys, following)
 
 
 @_compiled
@@ -163,9 +161,13 @@ def _own(
     keys: Any, values: Any, bias: Any, where: Any, counts: Any, steps: Any,
     out: Any,
 ) -> None:  # fmt: skip
-    heads, width = queries.shape[1], queries.shape[2]
-    for g in prange(len(counts)):
+    group, heads, width = queries.shape
+    flat_keys, flat_values, line = keys.reshape(-1), values.reshape(-1), heads * width
+    for g in prange(group):
         count, step = counts[g], steps[g]
+        following = counts[g + 1] if g + 1 < group else 0
+        for m in range(count):
+            prefetch(flat_values, where[g, m] * line, line)
         if len(new_keys):
             keys[where[g, count - 1]] = new_keys[g]
             values[where[g, count - 1]] = new_values[g]
@@ -178,6 +180,8 @@ def _own(
                 for d in range(width):
                     score += query[d] * key[d]
                 scores[m] = score
+            for m in range(h, following, heads):
+                prefetch(flat_keys, where[g + 1, m] * line, line)
             _to_weights(scores, powers)
             result = out[g, h]
             result[:] = 0
@@ -216,8 +220,10 @@ class NumbaAttention:
         """See `IndexedAttention.cross`."""
         numba.set_num_threads(self._threads)
         flat, out = _arrays(queries)
-        parts = [part for segment in segments for part in _parts(segment)]
-        (_cross_one if len(segments) == 1 else _cross_two)(flat, steps, *parts, out)
+        first, second = _parts(segments[0]), _parts(segments[-1])
+        if len(segments) == 1:
+            second = (*second[:-1], np.zeros_like(second[-1]))
+        _cross(flat, steps, *first, *second, out)
         return torch.from_numpy(out).view(queries.shape)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from mue_model import costs
 from mue_model.engine.attention import TOKENS_MULTIPLE, Segment, to_device
@@ -189,13 +190,13 @@ class StreamStore:
             tokens = self.by_number[number].shape.tokens
             memory = self.read(mine, tokens)
             keys, values = attention.k_proj(memory), attention.v_proj(memory)
-            places = [cross.take() for _ in range(len(mine))]
-            for place, own_keys, own_values in zip(places, keys, values, strict=True):
-                cross.keys[place, :, :tokens].copy_(own_keys.t())
-                cross.values[place, :, :tokens].copy_(own_values.view(tokens, heads, -1).transpose(0, 1))
-                if tokens < self.tokens:  # another stream's rest is covered by -inf, unless it was not finite
-                    cross.keys[place, :, tokens:] = 0
-                    cross.values[place, :, tokens:] = 0
+            places = np.array([cross.take() for _ in range(len(mine))])
+            keys, values = keys.transpose(1, 2), values.unflatten(2, (heads, -1)).transpose(1, 2)
+            if rest := self.tokens - tokens:  # another stream's rest is covered by -inf, unless it was not finite
+                keys, values = functional.pad(keys, (0, rest)), functional.pad(values, (0, 0, 0, rest))
+            index = to_device(places, memory)
+            cross.keys.index_copy_(0, index, keys)
+            cross.values.index_copy_(0, index, values)
             cross.places[mine] = places
 
     def bring(self, layer: int, slots: np.ndarray) -> np.ndarray:

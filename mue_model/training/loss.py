@@ -73,6 +73,11 @@ def first_depths(batch: Batch, recipe: Recipe, layers: int) -> Tensor:
     return batch.levels.clamp(1, layers)
 
 
+def _first_scored(batch: Batch, recipe: Recipe, layers: int) -> Tensor:
+    """Return the first decoder layer [N], counted from 1, that is scored on each row."""
+    return first_depths(batch, recipe, layers) if recipe.scored_from_level else torch.ones_like(batch.levels)
+
+
 def _encoded(
     model: MueModel, batches: Sequence[Batch], recipe: Recipe, depths: torch.Generator | None
 ) -> Iterator[EncodedBatch]:
@@ -143,7 +148,7 @@ def _layer_losses(
     """Return each layer's mean cross-entropy [L] over the tokens it is scored on, and its logits of all scored ones."""
     scored = targets != IGNORED
     logits = [model.logits(state[scored]) for state in states]
-    first = first_depths(batch, recipe, len(states)).to(targets.device)[:, None].expand_as(scored)[scored]
+    first = _first_scored(batch, recipe, len(states)).to(targets.device)[:, None].expand_as(scored)[scored]
     losses = [
         _mean(
             functional.cross_entropy(each, targets[scored], label_smoothing=smoothing, reduction="none"), first <= depth

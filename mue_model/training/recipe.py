@@ -22,6 +22,9 @@ class Recipe(Config):
     depth_by_level: bool = False
     """Ask nothing of layers below a row's level of difficulty: its exit depths are drawn from there on, and no decoder
     layer below is scored on it. So early layers serve easy rows, and hard rows may need the later ones."""
+    scored_from_level: bool = True
+    """Whether `depth_by_level` spares decoder layers, too. False: all of them learn all rows, from memory that may have
+    left at the rows' level but not before."""
     self_distillation: float = Field(default=0.0, ge=0)
     """Weight of the divergence of each earlier layer from the last one, which is not pulled along."""
     settling_weight: float = Field(default=0.0, ge=0)
