@@ -29,6 +29,7 @@ from engine_regions import (
     Measured,
     Work,
     dense_encoder,
+    kept,
     script,
     static_decoder,
     static_encoder,
@@ -364,7 +365,9 @@ def measure_regions(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         for side in arguments.sides_d768 or ((20,) if arguments.quick else (20, 30)):
             work = Work(model, (side, side), 12, steps, rows)
             title = f"d768, {side * side + 12} tokens"
-            entries += decoder(title, work, "geometric", wide, arguments, baselines=(8, 32), lean=True)
+            for group in wide:  # one by one: the stores of a group of 64 alone are 7 GiB, and there are two of them
+                entries += decoder(title, work, "geometric", (group,), arguments, baselines=(8, 32), lean=True)
+                kept.clear()
     return entries
 
 

@@ -10,8 +10,8 @@ READ_CPUS = 0.25
 """Ray CPUs of one read task."""
 DECODE_CPUS = 0.5
 """Ray CPUs of one decode task."""
-WRITE_CPUS = 0.25
-"""Ray CPUs of one write task."""
+WRITE_CPUS = 0.0
+"""Ray CPUs of one write task: it waits for nothing, so that rows are committed whatever else runs."""
 ACTOR_CPUS = 0.5
 """Most Ray CPUs of one actor: a scheduling token; the threads below do the work."""
 ACTOR_GIB = 2.0

@@ -30,8 +30,10 @@ from pipeline.spec import ActorsConfig, JobSpec
 
 READ_CPUS = 0.25
 DECODE_CPUS = 0.5
-WRITE_CPUS = 0.25
-"""Scheduling tokens. Each differs from its neighbour's, or Ray fuses the stages on one kind of machine only."""
+WRITE_CPUS = 0.0
+"""Scheduling tokens. Each differs from its neighbour's, or Ray fuses the stages on one kind of machine only. A write has
+none: of two Datasets on a cluster Ray Data may allot the second less than it needs, first to its reads and last to its
+writes, and what is answered would stay in memory for as long as the first one runs."""
 
 WAITING_CALLS = 4
 """Calls that lie ready at an actor beside those that run: enough to hide the way there, few for they hold pixels."""
