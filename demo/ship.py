@@ -1,15 +1,17 @@
 """Put a trained and tuned model into the package, and in its card what it is worth with each of its exit presets.
 
-    python demo/ship.py RUN... CORPUS [--to FOLDER]
+    python demo/ship.py RUN... CORPUS [--to FOLDER] [--onto]
 
 Each RUN is the folder of a run of `mue train` that went on from the one before (demo/checkpoint.sh); the last one's
-model ships, with the cards of the others in its own. The figures are those of the test split, measured here.
+model ships, with the cards of the others in its own. With --onto the first one went on from the model that ships now,
+whose card then tells what came before. The figures are those of the test split, measured here.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -24,12 +26,13 @@ SHIPPED = REPOSITORY / "mue_model" / "shipped" / "demo"
 DEFAULT = "balanced"
 _NOTE = (
     "Thresholds were chosen by `mue tune` on the validation split, as exits.json tells; the figures are of the test "
-    "split, one run, group size 32, the dense engine. FLOPs are executed ones against full depth at the same length, "
+    "split, one run, groups of 64, the dense engine. FLOPs are executed ones against full depth at the same length, "
     "time is measured against full depth in the same run. Quality: captions that are word for word one of five "
     "references; right labels. A tenth of the test rows shows nouns that no training row has, which no model of this "
     "vocabulary was taught."
 )
 
+_BEFORE = "## The runs before"
 _LIMIT = (
     "- Of hypotheses, neutral ones, a third of all, are told by their words alone; those about relations among several "
     "things (levels 3 to 5) are the hard ones."
@@ -42,35 +45,49 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     parser.add_argument("corpus", type=Path, metavar="CORPUS")
     parser.add_argument("--to", type=Path, default=SHIPPED, metavar="FOLDER", help="instead of the package's own")
+    parser.add_argument("--onto", action="store_true", help="the runs went on from the model that ships")
     arguments = parser.parse_args()
     shipped: Path = arguments.to
     model = arguments.runs[-1] / "model"
     if shipped == SHIPPED and DEFAULT not in read_presets(model / EXITS_FILE):
         parser.error(f"{model} has no preset '{DEFAULT}'; `mue tune {model} VAL --output TUNED --write` finds it one")
+    before = runs_told_by((SHIPPED / CARD_FILE).read_text("utf-8")) if arguments.onto else []
     shutil.rmtree(shipped, ignore_errors=True)
     shutil.copytree(model, shipped)
     test = str(arguments.corpus / "test")
-    command = [sys.executable, str(REPOSITORY / "benchmarks" / "quality.py"), str(shipped), test]
+    command = [sys.executable, str(REPOSITORY / "benchmarks" / "quality.py"), str(shipped), test, "--timed", "64"]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     print(done.stdout)
-    (shipped / CARD_FILE).write_text(card_of(arguments.runs, json.loads(done.stdout.splitlines()[-1])), "utf-8")
+    card = card_of(arguments.runs, json.loads(done.stdout.splitlines()[-1]), before)
+    (shipped / CARD_FILE).write_text(card, "utf-8")
 
 
-def card_of(runs: list[Path], figures: dict[str, Any]) -> str:
+def card_of(runs: list[Path], figures: dict[str, Any], before: list[str]) -> str:
     """Return the last run's card with the presets' figures, and what the others' cards say of their training."""
     tables = [table(figures[task], task) for task in ("caption", "entailment")]
     *earlier, card = ((run / "model" / CARD_FILE).read_text("utf-8") for run in runs)
     card = card.split("\n", 1)[1]  # its title is the name of a folder
-    before, rest = card.split(EXITS_HEAD)
+    facts, rest = card.split(EXITS_HEAD)
     _, after = rest.split(LIMITS_HEAD)
-    told = [
-        "\n".join(f"#{line}" if line.startswith("#") else line for line in each.split("## Weights")[0].splitlines())
-        for each in earlier
-    ]
+    told = [*before, *map(training_of, earlier)]
     limits = f"{LIMITS_HEAD}{after.rstrip()}\n{_LIMIT}"
-    sections = [f"# demo{before}{EXITS_HEAD}", _NOTE, *tables, limits, "## The runs before", *told]
+    sections = [f"# demo{facts}{EXITS_HEAD}", _NOTE, *tables, limits, _BEFORE, *told]
     text = "\n\n".join(section.strip() for section in sections)
     return f"{text}\n"
+
+
+def training_of(card: str) -> str:
+    """Return what a run's card says of its data and training, its heads one level lower."""
+    lines = card.split("## Weights")[0].splitlines()
+    return "\n".join(f"#{line}" if line.startswith("#") else line for line in lines)
+
+
+def runs_told_by(shipped: str) -> list[str]:
+    """Return what a shipped card says of all runs that led to its model, the last one's under the name it had."""
+    own, before = shipped.split(_BEFORE)
+    named = re.search(r"--output (\S+)", own)
+    assert named is not None, "the card has the command of its run"
+    return [before, training_of(own.replace("# demo", f"# {named[1]}\n", 1))]
 
 
 def table(rows: list[dict[str, Any]], task: str) -> str:

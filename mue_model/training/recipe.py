@@ -22,6 +22,8 @@ class Recipe(Config):
     depth_by_level: bool = False
     """Ask nothing of layers below a row's level of difficulty: its exit depths are drawn from there on, and no decoder
     layer below is scored on it. So early layers serve easy rows, and hard rows may need the later ones."""
+    below_level: int = Field(default=0, ge=0)
+    """By how many layers a row's depth may stay below its level (`depth_by_level`)."""
     scored_from_level: bool = True
     """Whether `depth_by_level` spares decoder layers, too. False: all of them learn all rows, from memory that may have
     left at the rows' level but not before."""

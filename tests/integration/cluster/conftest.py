@@ -82,7 +82,9 @@ class RayNodes:
         return found
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Leave nothing behind; a second time does nothing."""
+        if not self.folder.exists():
+            return
         print((self.folder / "nodes.log").read_text("utf-8", "replace")[-3000:])  # shown where a test failed
         for node in self._nodes:
             self.kill(node)

@@ -167,8 +167,10 @@ def exited(model: MueModel, image: Tensor, prompt: list[int], image_depth: int, 
     return encode(model, image[None], torch.tensor([prompt]), policy).memory[0]
 
 
-def test_hard_rows_are_never_asked_to_exit_below_their_level(small_model: SmallModel) -> None:
-    model, batch, recipe = small_model(streams="decomposed"), batch_of(), Recipe(depth_by_level=True)
+@pytest.mark.parametrize("below", [0, 1])
+def test_hard_rows_are_never_asked_to_exit_below_their_level(small_model: SmallModel, below: int) -> None:
+    model, batch = small_model(streams="decomposed"), batch_of()
+    recipe = Recipe(depth_by_level=True, below_level=below)
     layers, seen = model.config.encoder_layers, [set[int]() for _ in LEVELS]
     images = encode_images(model, model.normalise(batch.pixels))
     for seed in range(30):
@@ -176,7 +178,7 @@ def test_hard_rows_are_never_asked_to_exit_below_their_level(small_model: SmallM
         for row, found in enumerate(seen):
             exits = [model.encoder.layer_norm(state[row]) for state in images.states[1:]]
             found |= {depth for depth, own in enumerate(exits, 1) if torch.equal(own, memory[row])}
-    assert seen == [set(range(min(level, layers), layers + 1)) for level in LEVELS]
+    assert seen == [set(range(min(max(level - below, 1), layers), layers + 1)) for level in LEVELS]
 
 
 def test_layers_below_a_rows_level_are_not_scored_on_it(small_model: SmallModel) -> None:
