@@ -17,7 +17,7 @@ import ray
 import torch
 
 from mue_model.config import EngineConfig, ExitConfig, GenerationConfig
-from mue_model.engine.engine import Engine, EngineStopped
+from mue_model.engine.engine import Engine, EngineStopped, Follow
 from mue_model.model_folder import ModelFolderError
 from mue_model.model_names import model_facts
 from mue_model.rows import RowInput, RowResult
@@ -27,7 +27,7 @@ from pipeline.answered import answered_table
 from pipeline.drain_gate import DrainGate
 from pipeline.engines import Engines
 from pipeline.fan_out import query_rows
-from pipeline.shadow_rows import rows_to_shadow, shadows_by_uid
+from pipeline.shadow_rows import row_to_shadow, shadows_by_uid
 from pipeline.timing_window import Arm, Run
 from pipeline.windowed import Windowed
 
@@ -107,14 +107,8 @@ class ModelActor:
         """
         rows = query_rows(table, self._image_size)
         asked = [row.asked for row in rows if row.asked is not None]
-        shadows: dict[str, dict[str, object]] = {}
         with self._gate.shared(), self.tally.working():
-            results = self._answer(asked)
-            if self._selection is not None:
-                again = rows_to_shadow(asked, results, self._selection)
-                if audited:
-                    shadows = shadows_by_uid(results, self._answer_ahead(again), self._facts.config)
-                self.tally.shadowed(selected=len(again), shadows=list(shadows.values()))
+            results, shadows = self._answer(asked, with_shadows=audited)
         answers = answered_table(
             table, rows, results, self._facts, attempt=self._attempt, actor=self._actor, shadows=shadows
         )
@@ -123,18 +117,24 @@ class ModelActor:
             self._windowed.after([row for row, result in zip(asked, results, strict=True) if result.error is None])
         return answers
 
-    def _answer(self, rows: list[RowInput]) -> list[RowResult]:
-        """Wait for exactly these rows."""
-        return self._wait(self._engines.job, rows)
+    def _answer(
+        self, rows: list[RowInput], *, with_shadows: bool
+    ) -> tuple[list[RowResult], dict[str, dict[str, object]]]:
+        """Wait for exactly these rows; return their results, and by uid what full depth gave for the selected ones."""
+        if self._selection is None:
+            return self._wait(self._engines.job, rows), {}
+        to_shadow = partial(row_to_shadow, selection=self._selection)
+        results = self._wait(self._engines.job, rows, follow=to_shadow if with_shadows else None)
+        results, again = results[: len(rows)], results[len(rows) :]
+        selected = sum(to_shadow(row, result) is not None for row, result in zip(rows, results, strict=True))
+        shadows = shadows_by_uid(results, again, self._facts.config)
+        self.tally.shadowed(selected=selected, shadows=list(shadows.values()))
+        return results, shadows
 
-    def _answer_ahead(self, rows: Sequence[RowInput]) -> list[RowResult]:
-        """The same, before rows that wait to be let in: those of this call have waited already."""
-        return self._wait(self._engines.job, rows, ahead=True)
-
-    def _wait(self, engine: Engine, rows: Sequence[RowInput], *, ahead: bool = False) -> list[RowResult]:
-        """Wait for `rows`. A dead engine ends the process: Ray restarts it and repeats its calls."""
+    def _wait(self, engine: Engine, rows: Sequence[RowInput], *, follow: Follow | None = None) -> list[RowResult]:
+        """Wait for `rows` and what follows. A dead engine ends the process: Ray restarts it and repeats its calls."""
         try:
-            return engine.submit(rows, ahead=ahead).result()
+            return engine.submit(rows, follow=follow).result()
         except EngineStopped as stopped:
             print(f"mue actor {self._actor}: {stopped}; leaving so that Ray restarts it", file=sys.stderr, flush=True)
             os._exit(ENGINE_DIED_EXIT)

@@ -31,9 +31,9 @@ from pipeline.spec import ActorsConfig, JobSpec
 READ_CPUS = 0.25
 DECODE_CPUS = 0.5
 WRITE_CPUS = 0.0
-"""Scheduling tokens. Each differs from its neighbour's, or Ray fuses the stages on one kind of machine only. A write has
-none: of two Datasets on a cluster Ray Data may allot the second less than it needs, first to its reads and last to its
-writes, and what is answered would stay in memory for as long as the first one runs."""
+"""Scheduling tokens. Each differs from its neighbour's, or Ray fuses the stages on one kind of machine only. A write
+has none: of two Datasets on a cluster Ray Data may allot the second less than it needs, first to its reads and last to
+its writes, and what is answered would stay in memory for as long as the first one runs."""
 
 WAITING_CALLS = 4
 """Calls that lie ready at an actor beside those that run: enough to hide the way there, few for they hold pixels."""
@@ -154,7 +154,7 @@ def _in_tasks(rows: Dataset, decode: GuardedDecode, rows_per_call: int) -> Datas
 
 
 def _with_shadows(actors: ActorsConfig, audit: ActorAudit | None) -> ActorsConfig:
-    """A call with a shadow row waits for it with nothing else in the engine: others are to keep the groups full."""
+    """A call ends with its last shadow, a row run twice: more calls are to keep the groups full meanwhile."""
     if audit is None or not audit.shadows.any:
         return actors
     return actors.model_copy(update={"concurrent_calls": math.ceil(SHADOW_CALLS * actors.concurrent_calls)})

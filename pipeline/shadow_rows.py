@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mue_model import costs
@@ -12,17 +12,12 @@ from mue_model.rows import RowInput, RowResult
 from pipeline.shadow_selection import ShadowSelection
 
 
-def rows_to_shadow(
-    rows: Iterable[RowInput], results: Iterable[RowResult], selection: ShadowSelection
-) -> list[RowInput]:
-    """Return the rows that `selection` selects, marked; a row without an answer has no depth and is none of them."""
-    return [
-        marked(row)
-        for row, result in zip(rows, results, strict=True)
-        if result.error is None
-        and result.trace is not None
-        and selection.selects(row.uid, selection.stratum(result.trace.image, result.trace.text, result.trace.decoder))
-    ]
+def row_to_shadow(row: RowInput, result: RowResult, selection: ShadowSelection) -> RowInput | None:
+    """Return the row, marked, if `selection` selects it; one without an answer has no depth and is never selected."""
+    if result.error is not None or result.trace is None:
+        return None
+    stratum = selection.stratum(result.trace.image, result.trace.text, result.trace.decoder)
+    return marked(row) if selection.selects(row.uid, stratum) else None
 
 
 def shadow_columns(own: RowResult, full: RowResult, model: ModelConfig) -> dict[str, Any] | None:

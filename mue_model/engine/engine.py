@@ -16,6 +16,8 @@ from mue_model.engine.runner import Runner, row_error
 from mue_model.rows import RowInput, RowResult
 
 Detokenize = Callable[[Sequence[int]], str]
+Follow = Callable[[RowInput, RowResult], RowInput | None]
+"""Says, as a row leaves, which row is to follow it at once, if any. Runs on the engine's thread."""
 
 
 class EngineStopped(RuntimeError):
@@ -23,23 +25,35 @@ class EngineStopped(RuntimeError):
 
 
 class _Call:
-    """Rows that one caller handed over at once, and what has come back of them."""
+    """Rows that one caller handed over at once, those that follow them, and what has come back of all."""
 
-    def __init__(self, rows: Sequence[RowInput]) -> None:
+    def __init__(self, rows: Sequence[RowInput], follow: Follow | None) -> None:
         self.future: Future[list[RowResult]] = Future()
         self.future.set_running_or_notify_cancel()  # rows cannot be withdrawn: cancel() answers no
         self.submitted = time.perf_counter()
-        self._results: list[RowResult | None] = [None] * len(rows)
+        self.tickets = [_Ticket(row, self, place) for place, row in enumerate(rows)]
+        self._follow = follow
+        self._results: dict[int, RowResult] = {}
         self._open = len(rows)
+
+    def follower(self, ticket: _Ticket, result: RowResult) -> _Ticket | None:
+        """Return the ticket of the row that follows; a row that followed another is itself the last."""
+        if self._follow is None or ticket.place >= len(self.tickets):
+            return None
+        row = self._follow(ticket.row, result)
+        if row is None:
+            return None
+        self._open += 1
+        return _Ticket(row, self, ticket.place + len(self.tickets))
 
     def deliver(self, place: int, result: RowResult) -> None:
         """Take the result of the row at `place`; the last one completes the call."""
-        if self._results[place] is not None:
+        if place in self._results:
             raise AssertionError(f"row {result.uid} left the engine twice")
         self._results[place] = result
         self._open -= 1
         if not self._open:
-            self.future.set_result([result for result in self._results if result is not None])
+            self.future.set_result([result for _, result in sorted(self._results.items())])
 
 
 class _Ticket:
@@ -72,24 +86,21 @@ class Engine:
         self._thread = threading.Thread(target=self._serve, name="mue-engine", daemon=True)
         self._thread.start()
 
-    def submit(self, rows: Sequence[RowInput], *, ahead: bool = False) -> Future[list[RowResult]]:
+    def submit(self, rows: Sequence[RowInput], *, follow: Follow | None = None) -> Future[list[RowResult]]:
         """Hand over rows from any thread; the future holds their results in input order.
 
-        `ahead` lets them in before rows that wait already: for those that belong to an older call. The future fails
-        with `EngineStopped` if the engine dies before the last of them is answered.
+        What `follow` returns for a row is let in before rows that wait, and its result stands behind those of `rows`,
+        in the order of the rows that were followed. The future fails with `EngineStopped` if the engine dies before
+        the last of all is answered.
         """
-        call = _Call(rows)
+        call = _Call(rows, follow)
         if not rows:
             call.future.set_result([])
             return call.future
-        tickets = [_Ticket(row, call, place) for place, row in enumerate(rows)]
         with self._changed:
             if self._closed:
                 raise EngineStopped("the engine is closed; no rows are accepted") from self._death
-            if ahead:
-                self._waiting.extendleft(reversed(tickets))
-            else:
-                self._waiting.extend(tickets)
+            self._waiting.extend(call.tickets)
             self._changed.notify()
         return call.future
 
@@ -154,6 +165,10 @@ class Engine:
             queue_ms=(ticket.admitted - ticket.call.submitted) * 1e3,
             infer_ms=(time.perf_counter() - ticket.admitted) * 1e3,
         )
+        following = ticket.call.follower(ticket, result)
+        if following is not None:
+            with self._changed:
+                self._waiting.appendleft(following)
         ticket.call.deliver(ticket.place, result)
 
     def _with_text(self, result: RowResult) -> RowResult:

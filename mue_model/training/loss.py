@@ -67,7 +67,7 @@ def _stream_rankings(
 
 
 def first_depths(batch: Batch, recipe: Recipe, layers: int) -> Tensor:
-    """Return the least layers run [N] that are asked of each row: 1, or what its level says, but never more than all."""
+    """Return the least layers run [N] that are asked of each row: 1, or by its level, but never more than all."""
     if not recipe.depth_by_level:
         return torch.ones(len(batch.levels), dtype=torch.long)
     return (batch.levels - recipe.below_level).clamp(1, layers)

@@ -414,7 +414,7 @@ def test_a_death_leaves_delivered_calls_alone(small_model: Any, make_rows: Any) 
 
 
 @both_ways
-def test_rows_of_an_older_call_go_ahead_of_those_that_wait(policy: Any, small_model: Any, make_rows: Any) -> None:
+def test_a_row_that_follows_goes_ahead_of_those_that_wait(policy: Any, small_model: Any, make_rows: Any) -> None:
     gate, order = Gate(), list[str]()
 
     def note_and_hold(uids: Sequence[str], after: Tensor) -> None:
@@ -422,12 +422,31 @@ def test_rows_of_an_older_call_go_ahead_of_those_that_wait(policy: Any, small_mo
         gate.hold()
 
     gate.check = note_and_hold
-    calls = {name: make_rows(count, prefix=name) for name, count in (("first", 1), ("waiting", 12), ("ahead", 2))}
+    (first,), (second,), waiting = (make_rows(n, prefix=p) for n, p in ((1, "first"), (1, "second"), (30, "waiting")))
     with engine_of(small_model(), gate, group_size=1, policy=policy) as engine:
-        futures = [engine.submit(calls["first"])]
+        followed = engine.submit([first], follow=lambda row, result: second)
         assert gate.entered.wait(PATIENCE_S)
-        futures += [engine.submit(calls["waiting"]), engine.submit(calls["ahead"], ahead=True)]
+        others = engine.submit(waiting)
         gate.opened.set()
-        for future, rows in zip(futures, calls.values(), strict=True):
-            assert [result.uid for result in future.result(PATIENCE_S)] == [row.uid for row in rows]
-    assert order[1:3] == [row.uid for row in calls["ahead"]]
+        assert [result.uid for result in followed.result(PATIENCE_S)] == [first.uid, second.uid]
+        assert [result.uid for result in others.result(PATIENCE_S)] == [row.uid for row in waiting]
+    assert order.index(second.uid) < order.index(waiting[-1].uid)
+
+
+@both_ways
+def test_rows_that_follow_are_answered_behind_their_calls_own_and_are_not_followed(
+    policy: Any, small_model: Any, make_rows: Any
+) -> None:
+    model, rows, again = small_model(streams="decomposed"), make_rows(7), make_rows(7, prefix="again")
+    seen: list[tuple[str, str]] = []
+
+    def every_other(row: RowInput, result: RowResult) -> RowInput | None:
+        seen.append((row.uid, result.uid))
+        place = [each.uid for each in rows].index(row.uid)
+        return again[place] if place % 2 else None
+
+    with engine_of(model, Checked(), policy=policy) as engine:
+        plain, followed = engine.submit(rows), engine.submit(rows, follow=every_other)
+        assert_answered(model, rows, Checked(), results_of(plain))
+        assert_answered(model, [*rows, *again[1::2]], Checked(), results_of(followed))
+    assert sorted(seen) == [(row.uid, row.uid) for row in rows]

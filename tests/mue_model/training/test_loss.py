@@ -193,7 +193,7 @@ def test_layers_below_a_rows_level_are_not_scored_on_it(small_model: SmallModel)
         assert found[layer] == pytest.approx(expected, abs=1e-10)
 
 
-def test_hard_rows_may_be_scored_at_every_decoder_layer_and_still_see_no_shallower_memory(small_model: SmallModel) -> None:
+def test_decoder_layers_may_be_scored_on_rows_whose_memory_keeps_to_their_level(small_model: SmallModel) -> None:
     model, batch = small_model(streams="decomposed"), batch_of("entailment")
     recipe = Recipe(depth_by_level=True, scored_from_level=False)
     for seed in range(5):  # what the level spares is what the encoder's exits are drawn from, in either case
