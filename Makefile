@@ -90,7 +90,7 @@ bench: install  ## peak memory on a 2 GiB shard; minutes
 	$(BIN)/python benchmarks/memory.py
 
 .PHONY: checkpoint
-checkpoint: install  ## draw the corpus, train the model that ships and put it into the package; three hours, resumable
+checkpoint: install  ## draw the corpus, train the model that ships and put it into the package; four hours, resumable
 	PYTHON=$(BIN)/python MUE=$(BIN)/mue bash demo/checkpoint.sh $(CHECKPOINT) $(PART)
 
 .PHONY: ablations

@@ -3,11 +3,13 @@
 # Usage: demo/checkpoint.sh FOLDER [PART]. Resumable: the same command goes on where it stopped.
 # With PART it is a rehearsal: one row and one step in so many, and the model goes to FOLDER/demo instead.
 #
-# Four runs: the first learns to see, mostly from captions, at a high rate. The second asks nothing of early layers on
+# Six runs: the first learns to see, mostly from captions, at a high rate. The second asks nothing of early layers on
 # hard rows and brings the rate down. Neither learns what contradicts a picture; the third does: all that is true and
 # false of an image stands side by side in one batch, one object first, and what is true is also to be said.
 # The fourth ranks similarities: without it those of all images are alike, and a threshold is a constant depth. It comes
-# last, for answers that are guessed have no order, and ranking them keeps the third from learning any.
+# after them, for answers that are guessed have no order, and ranking them keeps the third from learning any.
+# The fifth asks every decoder layer for every row, with the same weight, and for what the last one says; the sixth lets
+# images leave one layer before their level. Both were trained on the first 30,000 rows.
 set -euo pipefail
 folder=${1:?folder for corpus and runs}
 part=${2:-1}
@@ -38,12 +40,24 @@ often=(--set training.precision=bfloat16 --set training.validation_rows="$(of 50
   --set recipe.entailment_share=0.6 --set recipe.hypotheses=4 --set recipe.neutral_share=0.1 \
   --set recipe.statement_weight=0.3 --set recipe.settling_weight=0.2 "${often[@]}" \
   --set training.validate_every="$(of 200)"
+for run in fifth sixth; do
+  if [ "$run" = fifth ]; then from=fourth below=0; else from=fifth below=1; fi
+  "$mue" train "$folder/drawn" --init "$folder/$from/model" --output "$folder/$run" --recipe drawn --limit "$(of 30000)" \
+    --steps "$(of 1200)" --set recipe.layer_weights=equal --set recipe.depth_by_level=true \
+    --set recipe.below_level="$below" --set recipe.scored_from_level=false --set recipe.self_distillation=1.0 \
+    --set recipe.settling_weight=0.6 --set recipe.curriculum=0 --set recipe.warmup_steps=30 \
+    --set recipe.learning_rate=0.00015 --set recipe.batch_rows=32 --set recipe.freeze_batch_norm=false \
+    --set recipe.entailment_share=0.6 --set recipe.hypotheses=3 --set recipe.neutral_share=0.1 \
+    --set recipe.statement_weight=0.3 --set training.validation_rows="$(of 200)" \
+    --set training.validate_every="$(of 400)"
+done
 # The validation split chooses the exits, the test split tells what they are worth. A rehearsal's model may have nothing
 # right, and so nothing to tune.
 for task in caption entailment; do
   if [ ! -f "$folder/tuned/$task/tune.json" ]; then
-    "$mue" tune "$folder/fourth/model" "$folder/drawn/val" --output "$folder/tuned/$task" --tasks "$task" \
-      --write --default balanced "${fewer[@]}" || [ "$part" != 1 ]
+    "$mue" tune "$folder/sixth/model" "$folder/drawn/val" --output "$folder/tuned/$task" --tasks "$task" \
+      --by time --points 14 --group-size 64 --write --default balanced "${fewer[@]}" || [ "$part" != 1 ]
   fi
 done
-"$python" "$here/ship.py" "$folder/first" "$folder/second" "$folder/third" "$folder/fourth" "$folder/drawn" "${to[@]}"
+"$python" "$here/ship.py" "$folder/first" "$folder/second" "$folder"/{third,fourth,fifth,sixth} "$folder/drawn" \
+  "${to[@]}"
