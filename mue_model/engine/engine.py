@@ -125,7 +125,8 @@ class Engine:
         try:
             while self._admit():
                 for number, result in self._runner.step(held_back=bool(self._waiting)):
-                    self._deliver(self._inside.pop(number), result)
+                    self._deliver(self._inside[number], result)
+                    del self._inside[number]  # not before: should that raise, its call is still one of those that fail
                 self.turns += 1
         except BaseException as death:
             self._die(death)

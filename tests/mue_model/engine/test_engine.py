@@ -433,6 +433,17 @@ def test_a_row_that_follows_goes_ahead_of_those_that_wait(policy: Any, small_mod
     assert order.index(second.uid) < order.index(waiting[-1].uid)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_call_whose_follower_cannot_be_told_fails_and_does_not_wait(small_model: Any, make_rows: Any) -> None:
+    def broken(row: RowInput, result: RowResult) -> RowInput | None:
+        raise KeyError("no such stratum")
+
+    engine = Engine(make_runner(small_model(), NeverExit(), GENERATION, "propagate", EngineConfig(group_size=2)))
+    with pytest.raises(EngineStopped, match="no such stratum"):
+        engine.submit(make_rows(1), follow=broken).result(PATIENCE_S)
+    engine.close()
+
+
 @both_ways
 def test_rows_that_follow_are_answered_behind_their_calls_own_and_are_not_followed(
     policy: Any, small_model: Any, make_rows: Any
