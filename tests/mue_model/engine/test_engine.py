@@ -433,7 +433,7 @@ def test_a_row_that_follows_goes_ahead_of_those_that_wait(policy: Any, small_mod
     assert order.index(second.uid) < order.index(waiting[-1].uid)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@lost_thread
 def test_a_call_whose_follower_cannot_be_told_fails_and_does_not_wait(small_model: Any, make_rows: Any) -> None:
     def broken(row: RowInput, result: RowResult) -> RowInput | None:
         raise KeyError("no such stratum")
