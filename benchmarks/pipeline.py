@@ -1,6 +1,6 @@
 """A whole job beside its parts: rows a second of the job, of the engine alone, of reading and decoding alone.
 
-    python benchmarks/pipeline.py drawn/train [--shards 6] [--rounds 2] [--policies regroup compact]
+    python benchmarks/pipeline.py drawn/train [--shards 6] [--rounds 2] [--policies regroup compact] [--set KEY=VALUE]
 
 The job is `mue run` with one actor, in processes of its own; its speed is that from the first call to the last answer
 by the actor's own clock (`metrics/`), waiting for rows included, start-up and the end of the job left out. The engine
@@ -75,11 +75,12 @@ def engine_alone(rows: list[RowInput], model: str, policy: EnginePolicy, threads
     return len(rows) / seconds
 
 
-def job(shards: list[Path], output: Path, model: str, policy: str) -> tuple[float, float]:
+def job(shards: list[Path], output: Path, model: str, policy: str, settings: list[str]) -> tuple[float, float]:
     """Rows a second of a `mue run`'s actor, and the seconds of the whole command that are not in it."""
     shutil.rmtree(output, ignore_errors=True)
     command = [sys.executable, "-c", "from jobs.cli import main; main()", "-q", "run", *map(str, shards)]
     command += ["--output", str(output), "--model", model, "--actors", "1", "--set", f"engine.policy={policy}"]
+    command += [word for setting in settings for word in ("--set", setting)]
     began = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     seconds = time.perf_counter() - began
@@ -106,6 +107,7 @@ def main() -> None:
     parser.add_argument("--model", default="demo")
     parser.add_argument("--cores", type=int, default=torch.get_num_threads())
     parser.add_argument("--policies", nargs="+", default=["regroup", "compact"])
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the job")
     arguments = parser.parse_args()
     shards = sorted(arguments.shards.glob("*.tar"))[: arguments.count]
     threads = torch_threads(arguments.cores, 1)
@@ -116,7 +118,7 @@ def main() -> None:
         for policy in arguments.policies:
             output, runs = Path(folder) / policy, []
             for _ in range(arguments.rounds):
-                whole, around_s = job(shards, output, arguments.model, policy)
+                whole, around_s = job(shards, output, arguments.model, policy, arguments.set)
                 runs.append((whole, engine_alone(rows, arguments.model, policy, threads), around_s))
             tables[policy] = answers(output)
             whole, alone, around_s = map(statistics.median, zip(*runs, strict=True))
