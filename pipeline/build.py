@@ -35,6 +35,8 @@ WRITE_CPUS = 0.0
 has none: of two Datasets on a cluster Ray Data may allot the second less than it needs, first to its reads and last to
 its writes, and what is answered would stay in memory for as long as the first one runs."""
 
+WRITES_PER_ACTOR = 2
+"""Writes at a time, at most: nothing else bounds what asks for no CPU, and each is a process."""
 WAITING_CALLS = 4
 """Calls that lie ready at an actor beside those that run: enough to hide the way there, few for they hold pixels."""
 SHADOW_CALLS = 1.5
@@ -80,7 +82,11 @@ def run_segment(
     )
     try:
         rows = build(spec, segment, facts, exits, generation)
-        rows.write_datasink(sink, ray_remote_args={"num_cpus": WRITE_CPUS, "max_retries": TASK_RETRIES})
+        rows.write_datasink(
+            sink,
+            ray_remote_args={"num_cpus": WRITE_CPUS, "max_retries": TASK_RETRIES},
+            concurrency=WRITES_PER_ACTOR * (spec.actors.max or spec.actors.min),
+        )
     except (RayError, ExecutionTimeoutError) as error:
         raise segment_failed(error) from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ import ray
 
 from mue_model import costs
 from mue_model.config import EngineConfig, ExitConfig, GenerationConfig
+from mue_model.engine.engine import Engine, Follow
 from mue_model.exits import CosineExit
 from mue_model.loading import load_model
 from mue_model.model_folder import ModelFolderError
@@ -37,8 +38,8 @@ class WatchedActor(ModelActor):
         super().__init__(*arguments)  # type: ignore[arg-type]
         self._groups: set[tuple[str, ...]] = set()
 
-    def _answer(self, rows: list[RowInput]) -> list[RowResult]:
-        results = super()._answer(rows)
+    def _wait(self, engine: Engine, rows: Sequence[RowInput], *, follow: Follow | None = None) -> list[RowResult]:
+        results = super()._wait(engine, rows, follow=follow)
         self._groups |= {result.group_uids for result in results}
         return results
 
