@@ -35,7 +35,7 @@ WRITE_CPUS = 0.0
 has none: of two Datasets on a cluster Ray Data may allot the second less than it needs, first to its reads and last to
 its writes, and what is answered would stay in memory for as long as the first one runs."""
 
-WRITES_PER_ACTOR = 2
+WRITES_PER_ACTOR = 4
 """Writes at a time, at most: nothing else bounds what asks for no CPU, and each is a process."""
 WAITING_CALLS = 4
 """Calls that lie ready at an actor beside those that run: enough to hide the way there, few for they hold pixels."""
