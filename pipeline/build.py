@@ -82,11 +82,12 @@ def run_segment(
     )
     try:
         rows = build(spec, segment, facts, exits, generation)
-        rows.write_datasink(
-            sink,
-            ray_remote_args={"num_cpus": WRITE_CPUS, "max_retries": TASK_RETRIES},
-            concurrency=WRITES_PER_ACTOR * (spec.actors.max or spec.actors.min),
-        )
+        with _fewer_parts_than_writes():
+            rows.write_datasink(
+                sink,
+                ray_remote_args={"num_cpus": WRITE_CPUS, "max_retries": TASK_RETRIES},
+                concurrency=WRITES_PER_ACTOR * (spec.actors.max or spec.actors.min),
+            )
     except (RayError, ExecutionTimeoutError) as error:
         raise segment_failed(error) from error
 
@@ -194,6 +195,14 @@ def _unnamed_settings() -> Iterator[None]:
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+        yield
+
+
+@contextmanager
+def _fewer_parts_than_writes() -> Iterator[None]:
+    """Let a small job have them: Ray warns that more writes were allowed at a time, which is nobody's concern."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The maximum number of concurrent tasks for 'Write'")
         yield
 
 
