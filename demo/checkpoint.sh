@@ -9,7 +9,7 @@
 # The fourth ranks similarities: without it those of all images are alike, and a threshold is a constant depth. It comes
 # after them, for answers that are guessed have no order, and ranking them keeps the third from learning any.
 # The fifth asks every decoder layer for every row, with the same weight, and for what the last one says; the sixth lets
-# images leave one layer before their level. Both were trained on the first 30,000 rows.
+# images leave one layer before their level. What ships took a corpus of 30,000 rows for both, here the first of them.
 set -euo pipefail
 folder=${1:?folder for corpus and runs}
 part=${2:-1}

@@ -126,7 +126,9 @@ class ModelActor:
         to_shadow = partial(row_to_shadow, selection=self._selection)
         results = self._wait(self._engines.job, rows, follow=to_shadow if with_shadows else None)
         results, again = results[: len(rows)], results[len(rows) :]
-        selected = sum(to_shadow(row, result) is not None for row, result in zip(rows, results, strict=True))
+        selected = len(again)
+        if not with_shadows:  # then all that would have been are lost
+            selected = sum(to_shadow(row, result) is not None for row, result in zip(rows, results, strict=True))
         shadows = shadows_by_uid(results, again, self._facts.config)
         self.tally.shadowed(selected=selected, shadows=list(shadows.values()))
         return results, shadows
