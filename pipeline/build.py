@@ -83,11 +83,7 @@ def run_segment(
     try:
         rows = build(spec, segment, facts, exits, generation)
         with _fewer_parts_than_writes():
-            rows.write_datasink(
-                sink,
-                ray_remote_args={"num_cpus": WRITE_CPUS, "max_retries": TASK_RETRIES},
-                concurrency=WRITES_PER_ACTOR * (spec.actors.max or spec.actors.min),
-            )
+            rows.write_datasink(sink, **_writes(spec.actors))
     except (RayError, ExecutionTimeoutError) as error:
         raise segment_failed(error) from error
 
@@ -196,6 +192,13 @@ def _unnamed_settings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
         yield
+
+
+def _writes(actors: ActorsConfig) -> dict[str, Any]:
+    return {
+        "ray_remote_args": {"num_cpus": WRITE_CPUS, "max_retries": TASK_RETRIES},
+        "concurrency": WRITES_PER_ACTOR * (actors.max or actors.min),
+    }
 
 
 @contextmanager

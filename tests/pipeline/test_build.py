@@ -35,3 +35,10 @@ def test_the_pool_is_warmed_at_its_smallest_size_and_takes_several_calls_an_acto
     assert pool.enable_true_multi_threading
     fixed = build._pool(ActorsConfig(min=2))
     assert (fixed.min_size, fixed.max_size) == (2, 2)
+
+
+def test_writes_wait_for_no_cpu_and_are_bounded_by_the_actors_that_feed_them() -> None:
+    for actors, most in ((ActorsConfig(min=2), 8), (ActorsConfig(min=2, max=5), 20)):
+        writes = build._writes(actors)
+        assert writes["ray_remote_args"]["num_cpus"] == 0, "another job may leave none"
+        assert writes["concurrency"] == most
