@@ -6,8 +6,10 @@ The job is `mue run` with one actor, in processes of its own; its speed is that 
 by the actor's own clock (`metrics/`), waiting for rows included, start-up and the end of the job left out. The engine
 alone gets the same rows, decoded before, on as many threads as the job's actor has. The two take turns; the ratio is
 the median over rounds. Reading and decoding alone run in this process, on one thread. The slowest part is the
-bottleneck. Texts and layers of all policies are compared row by row. Prints a table and, as the last line of stdout,
-one JSON document.
+bottleneck; where it is the engine, `engine_on_core` and `engine_awaits_core` say what kept its thread from running at
+the speed it has alone (shares of time; what they miss to 1 it slept: no rows, or the interpreter held by a call).
+Texts and layers of all policies are compared row by row. Prints a table and, as the last line of stdout, one JSON
+document.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.engine_thread import EngineThread, ThreadShares
 from cluster.local import torch_threads
 from mue_model.config import EngineConfig, EnginePolicy
 from mue_model.loading import build_engine
@@ -75,19 +78,24 @@ def engine_alone(rows: list[RowInput], model: str, policy: EnginePolicy, threads
     return len(rows) / seconds
 
 
-def job(shards: list[Path], output: Path, model: str, policy: str, settings: list[str]) -> tuple[float, float]:
-    """Rows a second of a `mue run`'s actor, and the seconds of the whole command that are not in it."""
+def job(
+    shards: list[Path], output: Path, model: str, policy: str, settings: list[str]
+) -> tuple[float, float, ThreadShares | None]:
+    """Rows a second of a `mue run`'s actor, the seconds of the whole command not in it, its engine thread's shares."""
     shutil.rmtree(output, ignore_errors=True)
     command = [sys.executable, "-c", "from jobs.cli import main; main()", "-q", "run", *map(str, shards)]
     command += ["--output", str(output), "--model", model, "--actors", "1", "--set", f"engine.policy={policy}"]
     command += [word for setting in settings for word in ("--set", setting)]
     began = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        watched = EngineThread(process.pid)
+        if process.wait():
+            raise subprocess.CalledProcessError(process.returncode, command)
     seconds = time.perf_counter() - began
     [path] = (output / "metrics").glob("*.jsonl")
     totals = [line for line in map(json.loads, path.read_text().splitlines()) if line["event"] == "totals"][-1]
     at_it = totals["busy_s"] + totals["idle_s"]
-    return totals["rows_ok"] / at_it, seconds - at_it
+    return totals["rows_ok"] / at_it, seconds - at_it, watched.shares()
 
 
 def answers(output: Path) -> pa.Table:
@@ -116,9 +124,10 @@ def main() -> None:
     tables = {}
     with tempfile.TemporaryDirectory() as folder:
         for policy in arguments.policies:
-            output, runs = Path(folder) / policy, []
+            output, runs, shares = Path(folder) / policy, [], list[ThreadShares]()
             for _ in range(arguments.rounds):
-                whole, around_s = job(shards, output, arguments.model, policy, arguments.set)
+                whole, around_s, seen = job(shards, output, arguments.model, policy, arguments.set)
+                shares += [seen] if seen else []
                 runs.append((whole, engine_alone(rows, arguments.model, policy, threads), around_s))
             tables[policy] = answers(output)
             whole, alone, around_s = map(statistics.median, zip(*runs, strict=True))
@@ -130,6 +139,10 @@ def main() -> None:
                     "engine_alone_rows_per_s": alone,
                     "decode_alone_rows_per_s": len(rows) / decode_s,
                     "job_over_engine": statistics.median(ours / theirs for ours, theirs, _ in runs),
+                    "engine_on_core": statistics.median(share.on_core for share in shares) if shares else None,
+                    "engine_awaits_core": statistics.median(share.waiting_for_core for share in shares)
+                    if shares
+                    else None,
                     "around_s": around_s,
                     "bottleneck": min(parts, key=lambda part: parts[part]),
                 }

@@ -37,7 +37,7 @@ its writes, and what is answered would stay in memory for as long as the first o
 
 WRITES_PER_ACTOR = 4
 """Writes at a time, at most: nothing else bounds what asks for no CPU, and each is a process."""
-WAITING_CALLS = 4
+WAITING_CALLS = 2
 """Calls that lie ready at an actor beside those that run: enough to hide the way there, few for they hold pixels."""
 SHADOW_CALLS = 1.5
 """Times as many calls in an actor at a time where rows are shadowed."""

@@ -158,11 +158,12 @@ class ActorsConfig(Config):
     """Ray CPUs that one actor reserves (a scheduling token, not a limit on threads)."""
     num_gpus: float | None = Field(default=None, ge=0)
     """Ray GPUs that one actor reserves; left out: 1 where the cluster has GPUs, else 0."""
-    concurrent_calls: int = Field(default=16, gt=0)
+    concurrent_calls: int = Field(default=8, gt=0)
     """Ray calls in one actor at a time; their rows share the engine's groups. A call ends with its slowest row: groups
     stay full while calls x rows per call are twice the rows in flight."""
-    rows_per_call: int = Field(default=32, gt=0)
-    """Images Ray hands over in one call, each with all that is asked about it."""
+    rows_per_call: int = Field(default=64, gt=0)
+    """Images Ray hands over in one call, each with all that is asked about it. Every call costs the actor's engine the
+    interpreter for a while, whatever it holds."""
     max_restarts: int = Field(default=3, gt=0)
     """How often a call is run again whose actor died, and how often in a row an actor may die as it starts. After the
     first the job starts new actors as long as it gets on with each, after the second it ends."""
