@@ -16,7 +16,7 @@ here=$(dirname "$0")
 "$mue" corpus "$folder/drawn" --rows 30000 --val 1000 --test 2000
 "$python" "$here/shallow.py" demo "$folder/cut" --layers 3
 
-# The fourth run of demo/checkpoint.sh at a higher rate, with smaller batches.
+# The sixth run of demo/checkpoint.sh at a higher rate, with smaller batches.
 train() {
   local name=$1
   shift
@@ -26,7 +26,8 @@ train() {
     --set recipe.hypotheses=3 --set recipe.neutral_share=0.1 --set recipe.statement_weight=0.3 \
     --set training.validation_rows=100 --set training.validate_every=1000 --set training.checkpoint_every=20 "$@"
 }
-ours=(--set recipe.depth_by_level=true --set recipe.settling_weight=0.2)
+ours=(--set recipe.depth_by_level=true --set recipe.settling_weight=0.6 --set recipe.layer_weights=equal
+  --set recipe.scored_from_level=false --set recipe.self_distillation=1.0 --set recipe.below_level=1)
 plain=(--set recipe.random_depth=false)
 
 train ours --init demo "${ours[@]}"

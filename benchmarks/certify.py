@@ -29,8 +29,8 @@ def losses_of(asked: Asked, run: FreeRun, full: FreeRun) -> Losses:
     """Return the loss of every image."""
     pairs = list(zip(run.trial.answers, full.trial.answers, strict=True))
     lost = [float(asked.is_right(q, deep) and not asked.is_right(q, own)) for (q, own), (_, deep) in pairs]
-    binary = all(question.gold is None for (question, _), _ in pairs)
-    return clustered(lost, [image_of(question) for (question, _), _ in pairs], binary=binary)
+    images = [image_of(question) for (question, _), _ in pairs]
+    return clustered(lost, images, binary=len(set(images)) == len(images))
 
 
 def main() -> None:
@@ -48,6 +48,9 @@ def main() -> None:
     settings = TuneSettings(shards=tuple(arguments.shards), tasks=(task,), images=arguments.images, rows=10**9)
     asked = ask(settings, facts)
     points = {FULL: ExitConfig()} | {name: facts.exits(name, task) for name in arguments.presets}
+    for name in arguments.presets:
+        if points[name] == points[FULL]:
+            parser.error(f"preset '{name}' of {arguments.model} runs {task}s at full depth: it can lose nothing")
     questions = asked.by_task[task]
     runs = free_runs(
         facts, points, questions, asked.references,
@@ -59,10 +62,15 @@ def main() -> None:
         own = p_value(losses, arguments.alpha)
         standing = standing and own <= arguments.delta
         risk = sum(losses.clusters) / len(losses.clusters)
-        path.append({"preset": name, "risk": risk, "p_value": own, "certified": standing})
+        exits = points[name].model_dump(mode="json")
+        path.append({"preset": name, "exits": exits, "risk": risk, "p_value": own, "certified": standing})
         print(f"{name}: lost {risk:.2%} of rows, p {own:.4f}, {'certified' if standing else 'not certified'}")
     document = {"model": facts.digest, "data": asked.digest, "task": task, "images": len(asked.images), "loss": LOSS}
-    print(json.dumps({**document, "rows": len(questions), "alpha": arguments.alpha, "path": path}))
+    print(
+        json.dumps(
+            {**document, "rows": len(questions), "alpha": arguments.alpha, "delta": arguments.delta, "path": path}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -77,15 +77,17 @@ def tune(
         raise ConfigError(f"--output {output} cannot be written: {error}") from error
     from jobs.tune import tune as calibrate
     from jobs.tune_document import tune_document, write_document
-    from jobs.tune_presets import write_presets
+    from jobs.tune_presets import refuse_unwritable, write_presets
     from jobs.tune_view import tune_view
     from mue_model.training.plot import NO_MATPLOTLIB, can_plot
     from mue_model.tuning.plot import draw_front
 
+    if write:
+        refuse_unwritable(facts, default)
     with tuning_shown(quiet=terminal.verbosity < 0, log_format=terminal.log_format) as progress:
         found = calibrate(settings, facts, progress)
     document = tune_document(found, settings, facts)
-    changed = write_presets(found, settings, facts, document, default=default) if write else []
+    changed, now = write_presets(found, settings, facts, document, default=default) if write else ([], None)
     written = write_document(document, folder)  # last: who finds it finds the presets written too
     chosen = {name: point for name, point in found.chosen.items() if point is not None}
     if can_plot():
@@ -98,3 +100,5 @@ def tune(
     terminal.note(f"all figures are in {written}")
     if write:
         terminal.note(f"presets of {facts.name}: {', '.join(changed) + ' written' if changed else 'as they were'}")
+        if default not in (None, now):
+            terminal.note(f"no preset '{default}' was found: jobs take '{now}' as before")

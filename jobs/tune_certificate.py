@@ -31,4 +31,4 @@ def _losses(asked: Asked, run: FreeRun, full: FreeRun, screened: bool) -> Losses
         if (image_of(question) in asked.screened) == screened:
             losses.append(float(asked.is_right(question, deep) and not asked.is_right(question, own)))
             images.append(image_of(question))
-    return clustered(losses, images, binary=all(question.gold is None for question, _ in run.trial.answers))
+    return clustered(losses, images, binary=len(set(images)) == len(images))

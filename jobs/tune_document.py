@@ -7,27 +7,32 @@ from typing import Any
 
 from jobs.tune import Tuning
 from jobs.tune_certificate import FULL, LOSS
+from jobs.tune_questions import image_of
 from jobs.tune_settings import TuneSettings
 from mue_model.model_folder import ModelFacts
 from mue_model.tuning.by import By
 from mue_model.tuning.choice import Measured, TaskFigures, above_constant
 from pipeline.canonical_json import canonical_json
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 TUNE_FILE = "tune.json"
 _DETERMINISTIC: tuple[By, ...] = ("flops", "work")
 QUALITY = "share of rows that are right: captions equal to a reference word for word, labels"
 
 
 def tune_document(found: Tuning, settings: TuneSettings, facts: ModelFacts) -> dict[str, Any]:
-    """Return everything that was found; all but `times` is the same whenever the same settings run again."""
+    """Return everything that was found.
+
+    All but `times` is the same whenever the same settings run again, unless they choose by time: then what was
+    measured decides which points are run.
+    """
     return {
         "schema_version": SCHEMA_VERSION,
         "model_digest": facts.digest,
         "data": {
             "digest": found.asked.digest,
-            "images": len(found.asked.images),
-            "images_screened": len(found.asked.screened),
+            "images": {task: len(found.asked.images_of(task)) for task in found.asked.by_task},
+            "images_screened": images_screened(found, settings),
             "rows": {task: len(own) for task, own in found.asked.by_task.items()},
             "rows_screened": dict(found.screened_rows),
             "skipped": found.asked.skipped,
@@ -47,6 +52,18 @@ def write_document(document: dict[str, Any], folder: Path) -> Path:
     path = folder / TUNE_FILE
     path.write_bytes(canonical_json(document, indent=1))
     return path
+
+
+def images_screened(found: Tuning, settings: TuneSettings) -> dict[str, int]:
+    """Return how many images of each task the screen rests on."""
+    return {
+        task: len(set(map(image_of, found.asked.to_screen(task, settings.screen_rows)))) for task in found.asked.by_task
+    }
+
+
+def images_that_test(found: Tuning) -> dict[str, int]:
+    """Return how many images of each task had no say in the points."""
+    return {task: len(found.asked.images_of(task) - found.asked.screened) for task in found.asked.by_task}
 
 
 def _point(point: Measured, found: Tuning, settings: TuneSettings) -> dict[str, Any]:
@@ -99,7 +116,7 @@ def _certificate(found: Tuning, settings: TuneSettings) -> dict[str, Any] | None
         "alpha": settings.certify,
         "delta": settings.delta,
         "loss": LOSS,
-        "images_that_test": len(found.asked.images - found.asked.screened),
+        "images_that_test": images_that_test(found),
         "excluded": FULL,
         "path": [
             {"point": verdict.name, "p_value": verdict.p_value, "risk": verdict.risk, "certified": verdict.certified}

@@ -26,30 +26,45 @@ from pipeline.canonical_json import canonical_json
 Presets = dict[str, ExitConfig]
 
 
-def write_presets(
-    found: Tuning, settings: TuneSettings, facts: ModelFacts, document: dict[str, Any], *, default: str | None
-) -> list[str]:
-    """Put the chosen presets, and `exact`, into the model's exits.json; return the names of those that changed.
+WRITTEN = ("exact", "balanced", "fast")
+"""All that a calibration may write."""
 
-    What was tuned for one task alone is that task's; where there was no preset of its name, other tasks run it at full
-    depth. Other presets stay. The model's digest does not change: exits are no part of it.
 
-    Raises:
-        ConfigError: The model has no folder, or would have no preset called `default`.
-    """
+def refuse_unwritable(facts: ModelFacts, default: str | None) -> None:
+    """Raise `ConfigError`, before anything is run, where presets could not be written or `default` never be one."""
     if facts.folder is None:
         raise ConfigError(
             f"model '{facts.name}' is computed, not read from a folder: there is nowhere to write presets"
         )
+    present, _ = _present(facts.folder / EXITS_FILE)
+    if default is not None and default not in (names := sorted({*present, *WRITTEN})):
+        raise ConfigError(f"--default '{default}': the model has, or would have, the presets {', '.join(names)}")
+
+
+def write_presets(
+    found: Tuning, settings: TuneSettings, facts: ModelFacts, document: dict[str, Any], *, default: str | None
+) -> tuple[list[str], str]:
+    """Put the chosen presets, and `exact`, into the model's exits.json.
+
+    What was tuned for one task alone is that task's; where there was no preset of its name, other tasks run it at full
+    depth. Other presets stay, and so does the default one where none called `default` was found. The model's digest
+    does not change: exits are no part of it.
+
+    Returns:
+        The names of the presets that changed, and of the one that jobs now take by default.
+
+    Raises:
+        ConfigError: As `refuse_unwritable`.
+    """
+    refuse_unwritable(facts, default)
+    assert facts.folder is not None
     path = facts.folder / EXITS_FILE
     presets, before = _present(path)
     task_presets = _without_default(read_task_presets(path))
     chosen = {name: point.exits for name, point in found.chosen.items() if point is not None}
     after, after_by_task = _joined(presets, task_presets, list(found.asked.by_task), chosen)
-    if (name := default or before) not in after:
-        raise ConfigError(f"--default '{name}': the model has the presets {', '.join(sorted(after))}")
-    calibration = {**_calibrations(path, facts), ",".join(found.asked.by_task): _calibration(found, settings, document)}
-    stated = {"model_digest": facts.digest, "tasks": calibration}
+    name = default if default in after else before
+    stated = {"model_digest": facts.digest, "tasks": _stated(_calibrations(path, facts), found, settings, document)}
     content = json.dumps(presets_document(after, name, stated, after_by_task), indent=2, sort_keys=True) + "\n"
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(content, "utf-8")
@@ -58,7 +73,7 @@ def write_presets(
     changed |= {
         name for task, own in after_by_task.items() for name in own if task_presets.get(task, {}).get(name) != own[name]
     }
-    return sorted(changed)
+    return sorted(changed), name
 
 
 def _present(path: Path) -> tuple[Presets, str]:
@@ -94,7 +109,7 @@ def _joined(
 
 
 def _calibrations(path: Path, facts: ModelFacts) -> dict[str, Any]:
-    """Return what earlier calibrations of the same model have left."""
+    """Return where the presets of the same model come from so far, by tasks and name."""
     stated = read_json(path).get("calibration") if path.is_file() else None
     if not isinstance(stated, dict) or stated.get("model_digest") != facts.digest:
         return {}
@@ -102,14 +117,27 @@ def _calibrations(path: Path, facts: ModelFacts) -> dict[str, Any]:
     return tasks if isinstance(tasks, dict) else {}
 
 
-def _calibration(found: Tuning, settings: TuneSettings, document: dict[str, Any]) -> dict[str, Any]:
+def _stated(before: dict[str, Any], found: Tuning, settings: TuneSettings, document: dict[str, Any]) -> dict[str, Any]:
+    """Return where every preset that was ever tuned comes from: each has its own line, for others may have stayed."""
+    tasks = list(found.asked.by_task)
+    chosen = {name: point for name, point in found.chosen.items() if point is not None}
+    overruled = set(chosen) if len(tasks) > 1 else set()
+    left = {
+        key: {name: own for name, own in presets.items() if key not in tasks or name not in overruled}
+        for key, presets in before.items()
+    }
+    key, source = ",".join(tasks), _source(found, settings, document)
+    after = {**left, key: {**left.get(key, {}), **{name: _summary(point) | source for name, point in chosen.items()}}}
+    return {key: presets for key, presets in after.items() if presets}
+
+
+def _source(found: Tuning, settings: TuneSettings, document: dict[str, Any]) -> dict[str, Any]:
     lasting = {key: value for key, value in document.items() if key != "times"}
     return {
         "data_digest": found.asked.digest,
-        "seed": settings.seed,
         "rows": lasting["data"]["rows"],
+        "settings": lasting["settings"],
         "document_sha256": hashlib.sha256(canonical_json(lasting)).hexdigest(),
-        "presets": {name: _summary(point) for name, point in found.chosen.items() if point is not None},
         "certificate": None
         if found.verdicts is None
         else {"alpha": settings.certify, "delta": settings.delta, "loss": LOSS},

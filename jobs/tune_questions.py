@@ -36,19 +36,28 @@ class Asked:
 
     def is_right(self, question: Question, result: RowResult) -> bool:
         """Return whether a caption is one of its references word for word, or a label the right one."""
-        if question.gold is not None:
-            return result.label == question.gold[0]
-        texts = self.references.of(question.row.uid, question.key, question.members)
-        return exact_match(tokenise(result.text or ""), [tokenise(text) for text in texts])
+        return is_right(question, result, self.references)
+
+    def images_of(self, task: str) -> frozenset[str]:
+        """Return the images that the task's questions are about: of those with many questions, the first ones."""
+        return frozenset(map(image_of, self.by_task[task]))
 
     def to_screen(self, task: str, most: int) -> list[Question]:
         """Return the questions of the first images of the screened half, about `most` rows or fewer."""
         return _first_images([own for own in self.by_task[task] if image_of(own) in self.screened], most)
 
 
+def is_right(question: Question, result: RowResult, references: References) -> bool:
+    """Return whether a caption is one of its references word for word, or a label the right one."""
+    if question.gold is not None:
+        return result.label == question.gold[0]
+    texts = references.of(question.row.uid, question.key, question.members)
+    return exact_match(tokenise(result.text or ""), [tokenise(text) for text in texts])
+
+
 def image_of(question: Question) -> str:
-    """Return what the queries of one image have in common."""
-    return question.row.uid.rpartition("/")[0]
+    """Return what the queries of one image have in common, and those of its exact copies: they are no two draws."""
+    return question.row.image_key or question.row.uid.rpartition("/")[0]
 
 
 def ask(settings: TuneSettings, facts: ModelFacts, progress: Callable[[int], None] = lambda _: None) -> Asked:

@@ -13,7 +13,8 @@ TuneTask = Literal["caption", "entailment"]
 
 
 class TuneSettings(Config):
-    """One calibration. All but `group_size` decide what is found; times apart, the same settings find the same."""
+    """One calibration. The same settings find the same, times apart and presets chosen by time. Unless they
+    choose by time, `group_size` decides nothing that is found."""
 
     shards: tuple[str, ...] = Field(min_length=1)
     """Labelled shards that the model was not trained on: tars, folders or patterns."""

@@ -8,6 +8,7 @@ from rich.text import Text
 from jobs.evaluation_view import Stack, percent
 from jobs.terminal import pairs_table
 from jobs.tune import Tuning
+from jobs.tune_document import images_screened, images_that_test
 from jobs.tune_settings import TuneSettings
 from mue_model.tuning.by import IN_WORDS
 from mue_model.tuning.choice import Measured, TaskFigures, above_constant
@@ -48,8 +49,7 @@ def _lines(found: Tuning, settings: TuneSettings) -> list[tuple[str, str]]:
         ("rows", f"{rows}; times are of groups of {settings.group_size}, over full depth in the same run"),
         (
             "screened",
-            f"{found.proposals.screened:,} points on {len(found.asked.screened):,} of "
-            f"{len(found.asked.images):,} images",
+            f"{found.proposals.screened:,} points on {_by_task(images_screened(found, settings))} images",
         ),
     ]
     for name, point in found.chosen.items():
@@ -79,15 +79,21 @@ def _preset(name: str, point: Measured | None, settings: TuneSettings) -> str:
 def _certificate(found: Tuning, settings: TuneSettings) -> str:
     verdicts = found.verdicts or ()
     passed = [verdict.name for verdict in verdicts if verdict.certified]
-    images = len(found.asked.images - found.asked.screened)
-    bound = f"at most {percent(settings.certify or 0)} of rows lose a right answer, in each task"
+    images = _by_task(images_that_test(found))
+    bound = f"at most {percent(settings.certify or 0)} of an image's rows on average lose a right answer, in each task"
+    if not verdicts:
+        return "nothing certified: there is no point but full depth"
     if not passed:
         first = verdicts[0]
         return (
-            f"nothing certified: {images:,} images that were not screened do not show for any point that {bound}; the "
+            f"nothing certified: {images} images that were not screened do not show for any point that {bound}; the "
             f"first one tested, {first.name}, lost {percent(first.risk)} there (p {first.p_value:.3f})"
         )
     return (
         f"{bound}, at {', '.join(passed)}; wrong with a chance of at most {percent(settings.delta)}, "
-        f"tested on {images:,} images that were not screened"
+        f"tested on {images} images that were not screened"
     )
+
+
+def _by_task(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} of {task}" for task, count in counts.items())

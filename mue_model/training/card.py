@@ -68,8 +68,8 @@ LIMITS_HEAD = "## Limits"
 _LIMITS = (
     "It knows what its corpus shows and the words of its vocabulary. Trained on drawn scenes, it says nothing useful "
     "about photographs.",
-    "The figures above are teacher-forced: each token is judged after the right ones before it. Texts that the model "
-    "writes on its own are scored by `mue eval`.",
+    "The figures under Validation are teacher-forced: each token is judged after the right ones before it. Texts that "
+    "the model writes on its own are scored by `mue eval`.",
 )
 
 

@@ -47,6 +47,7 @@ def test_it_tunes_a_model_in_place(mue: Mue, labelled: Path, tmp_path: Path) -> 
         (["--min-quality", "1.5"], "mue tune: min_quality"),
         (["--min-quality", "0.9", "--max-flops", "0.5"], "give one of them"),
         (["--default", "fast"], "give --write too"),
+        (["--default", "swift", "--write"], "--default 'swift'"),
         (["--images", "3"], "a calibration needs 10 or more"),
     ],
 )

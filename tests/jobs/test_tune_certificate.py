@@ -9,6 +9,7 @@ import pytest
 from jobs.free_runs import FreeRun, free_runs
 from jobs.tune import Tuning
 from jobs.tune_certificate import FULL, certificate
+from jobs.tune_questions import image_of
 from jobs.tune_settings import TuneSettings
 from mue_model.config import ExitConfig
 from mue_model.model_names import model_facts
@@ -38,7 +39,7 @@ def test_losses_are_rights_that_were_lost(
     for (question, own), (_, deep) in zip(
         runs["caption"]["shallow"].trial.answers, runs["caption"][FULL].trial.answers, strict=True
     ):
-        image = question.row.uid.rpartition("/")[0]
+        image = image_of(question)
         if image not in tuned.asked.screened:
             lost = tuned.asked.is_right(question, deep) and not tuned.asked.is_right(question, own)
             by_image.setdefault(image, []).append(lost)

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,15 @@ def folder(tmp_path: Path) -> ModelFacts:
     return read_model_folder(tmp_path / "model")
 
 
+def calibrations(facts: ModelFacts) -> dict[str, dict[str, Any]]:
+    """Where the presets come from, by tasks and name."""
+    assert facts.folder is not None
+    found: dict[str, dict[str, Any]] = json.loads((facts.folder / "exits.json").read_text("utf-8"))["calibration"][
+        "tasks"
+    ]
+    return found
+
+
 @pytest.fixture
 def chosen(tuned: Tuning) -> Tuning:
     """With a preset for sure."""
@@ -45,25 +55,25 @@ def test_what_is_tuned_for_one_task_is_that_tasks(
         asked = replace(chosen.asked, by_task={task: chosen.asked.by_task[task]})
         one = replace(chosen, asked=asked, chosen={"fast": chosen.points[point]})
         document = tune_document(one, tune_settings, folder)
-        assert write_presets(one, tune_settings, folder, document, default="fast") == ["fast"]
+        assert write_presets(one, tune_settings, folder, document, default="fast") == (["fast"], "fast")
     after = read_model_folder(folder.folder)
     assert after.presets["fast"] == after.presets["default"] == ExitConfig(), "vqa was never tuned"
     for task, point in (("caption", 3), ("entailment", 2)):
         assert after.exits("fast", task) == after.exits("default", task) == chosen.points[point].exits
         assert after.exits("own", task) == OWN
-    calibration = json.loads((folder.folder / "exits.json").read_text("utf-8"))["calibration"]
-    assert set(calibration["tasks"]) == {"caption", "entailment"}
+    assert set(calibrations(folder)) == {"caption", "entailment"}
 
     document = tune_document(chosen, tune_settings, folder)
-    assert write_presets(chosen, tune_settings, folder, document, default=None) == ["balanced", "fast"]
+    assert write_presets(chosen, tune_settings, folder, document, default=None) == (["balanced", "fast"], "fast")
     assert read_model_folder(folder.folder).exits("fast", "caption") == chosen.points[2].exits, "both, and the last"
+    assert set(calibrations(folder)) == {"caption,entailment"}, "what it overruled is told of no more"
 
 
 def test_presets_are_written_beside_others_and_the_digest_stays(
     chosen: Tuning, tune_settings: TuneSettings, folder: ModelFacts
 ) -> None:
     document = tune_document(chosen, tune_settings, folder)
-    assert write_presets(chosen, tune_settings, folder, document, default=None) == ["balanced", "fast"]
+    assert write_presets(chosen, tune_settings, folder, document, default=None) == (["balanced", "fast"], "own")
     assert folder.folder is not None
     after = read_model_folder(folder.folder)
     assert dict(after.presets) == {
@@ -76,9 +86,10 @@ def test_presets_are_written_beside_others_and_the_digest_stays(
     assert after.digest == folder.digest
     calibration = json.loads((folder.folder / "exits.json").read_text("utf-8"))["calibration"]
     assert calibration["model_digest"] == folder.digest
-    own = calibration["tasks"]["caption,entailment"]
+    own = calibration["tasks"]["caption,entailment"]["balanced"]
     assert own["data_digest"] == chosen.asked.digest
-    assert own["presets"]["balanced"]["point"] == chosen.points[3].name
+    assert own["point"] == chosen.points[3].name
+    assert own["settings"]["by"] == tune_settings.by
     write_presets(chosen, tune_settings, folder, document, default="fast")
     assert read_model_folder(folder.folder).presets["default"] == chosen.points[2].exits
 
@@ -99,16 +110,30 @@ def test_nothing_certified_writes_no_preset(tuned: Tuning, tune_settings: TuneSe
     none = replace(tuned, chosen={"balanced": None, "fast": None})
     document = tune_document(none, tune_settings, folder)
     assert document["presets"] == {"balanced": None, "fast": None}
-    assert write_presets(none, tune_settings, folder, document, default=None) == []
+    assert write_presets(none, tune_settings, folder, document, default="fast") == ([], "own"), "there is no fast"
     assert folder.folder is not None
     assert read_model_folder(folder.folder).presets["balanced"] == OWN
+    assert calibrations(folder) == {}, "nothing is certified, so no certificate stands beside what was there"
+
+
+def test_a_certificate_stands_beside_what_it_certifies(
+    chosen: Tuning, tune_settings: TuneSettings, folder: ModelFacts
+) -> None:
+    plain = tune_settings.model_copy(update={"certify": None})
+    before = replace(chosen, verdicts=None)
+    write_presets(before, plain, folder, tune_document(before, plain, folder), default=None)
+    one = replace(chosen, chosen={"balanced": chosen.points[2], "fast": None})
+    write_presets(one, tune_settings, folder, tune_document(one, tune_settings, folder), default=None)
+    found = calibrations(folder)["caption,entailment"]
+    assert found["fast"]["certificate"] is None
+    assert found["balanced"]["certificate"]["alpha"] == tune_settings.certify
 
 
 def test_what_cannot_be_written_is_said(chosen: Tuning, tune_settings: TuneSettings, folder: ModelFacts) -> None:
     document = tune_document(chosen, tune_settings, folder)
     assert folder.folder is not None
     before = (folder.folder / "exits.json").read_bytes()
-    with pytest.raises(ConfigError, match="--default 'swift': the model has the presets balanced, exact, fast, own"):
+    with pytest.raises(ConfigError, match=r"--default 'swift': .* presets balanced, exact, fast, own"):
         write_presets(chosen, tune_settings, folder, document, default="swift")
     assert (folder.folder / "exits.json").read_bytes() == before
     with pytest.raises(ConfigError, match="there is nowhere to write presets"):

@@ -26,11 +26,11 @@ def asked(shard: Path, **changes: Any) -> Asked:
 
 
 def shard_of(path: Path, rows: int, **facts: Any) -> Path:
-    """Grey pictures, all with the same facts."""
-    picture = io.BytesIO()
-    Image.fromarray(np.full((40, 40, 3), 90, np.uint8)).save(picture, "PNG")
+    """Pictures of one grey each, all with the same facts."""
     with tarfile.open(path, "w") as tar:
         for number in range(rows):
+            picture = io.BytesIO()
+            Image.fromarray(np.full((40, 40, 3), 90 + number, np.uint8)).save(picture, "PNG")
             for suffix, data in (("png", picture.getvalue()), ("json", json.dumps(facts).encode())):
                 member = tarfile.TarInfo(f"row{number}.{suffix}")
                 member.size = len(data)
@@ -78,6 +78,21 @@ def test_right_means_word_for_word_or_the_right_label(labelled: Path) -> None:
     assert hypothesis.gold is not None
     assert found.is_right(hypothesis, RowResult(uid="", label=hypothesis.gold[0]))
     assert not found.is_right(hypothesis, RowResult(uid=""))
+
+
+def test_copies_of_an_image_are_one_image(tmp_path: Path) -> None:
+    path = shard_of(tmp_path / "a.tar", 12, captions=["a dog"])
+    with tarfile.open(path) as once:
+        members = [(member.name, file.read()) for member in once if (file := once.extractfile(member))]
+    with tarfile.open(path, "w") as twice:
+        for name, data in [*members, *((f"again-{name}", data) for name, data in members)]:
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            twice.addfile(member, io.BytesIO(data))
+    found = asked(path, tasks=("caption",))
+    assert len(found.by_task["caption"]) == 24
+    assert len(found.images) == 12
+    assert len(found.images_of("caption")) == 12
 
 
 def test_too_few_images_are_refused(labelled: Path, tmp_path: Path) -> None:

@@ -32,9 +32,11 @@ def test_nothing_certified_is_said_in_words(tuned: Tuning, tune_settings: TuneSe
     verdicts = (Verdict("exits 1", 0.2, 0.1, False), Verdict("constant 1", 1.0, 0.6, False))
     none = replace(tuned, verdicts=verdicts, chosen={"balanced": None, "fast": None})
     text = shown(none, tune_settings)
-    assert "nothing certified: 8 images that were not screened do not show for any point" in text
+    assert "nothing certified: 8 of caption, " in text
+    assert " of entailment images that were not screened do not show for any point" in text
     assert "the first one tested, exits 1, lost 10.0 % there (p 0.200)" in text
     assert "none: no certified point has 99.0 % of the quality kept" in text
+    assert "there is no point but full depth" in shown(replace(none, verdicts=()), tune_settings)
 
 
 def test_without_a_certificate_none_is_spoken_of(tuned: Tuning, tune_settings: TuneSettings) -> None:
