@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from jobs.cli_options import OutputArgument
+from jobs.evaluation import refuse_overlaps
 from jobs.export import RowsWanted, export_lines, write_lines
 from jobs.export_results import result_lines
 from jobs.export_tars import write_tars
@@ -63,6 +64,7 @@ def export(
     """
     terminal: Terminal = context.obj
     ledger = open_job(output)
+    refuse_overlaps(ledger)
     if (id_from is not None and format not in ("coco", "ofa")) or (beside and format != "webdataset"):
         wrong = "--id is of coco and ofa" if id_from is not None else "--beside is of webdataset"
         raise ConfigError(f"{wrong}, but the format is {format}")

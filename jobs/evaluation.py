@@ -106,7 +106,7 @@ def evaluate(
 
 
 def refuse_overlaps(ledger: Ledger) -> None:
-    """Raise `LedgerError` while rows are committed twice: they would be scored twice."""
+    """Raise `LedgerError` while rows are committed twice: they would be given or scored twice."""
     if ledger.overlaps():
         raise LedgerError(
             f"{ledger.storage.url}: some rows are committed twice, which the end of the job puts right; "

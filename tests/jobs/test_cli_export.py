@@ -41,3 +41,12 @@ def test_tars_go_to_a_folder(mue: Callable[..., Result], finished: Any, tmp_path
 def test_options_that_say_nothing_are_refused(mue: Callable[..., Result], finished: Any) -> None:
     for args in (["-f", "txt", "--id", "uid"], ["-f", "csv", "--beside"], ["-f", "coco", "--status", "all"]):
         assert mue("export", finished.folder, *args).exit_code == 2, args
+
+
+def test_rows_that_two_drivers_committed_are_not_given_twice(mue: Callable[..., Result], job: Any) -> None:
+    job.commit_shard("000000-a")
+    job.commit("b", *(job.row("000000-a", number, text="rival") for number in range(3, 5)))
+    result = mue("export", job.folder, "-f", "jsonl")
+    assert result.exit_code != 0
+    assert result.stdout == ""
+    assert "committed twice" in result.stderr
