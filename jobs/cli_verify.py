@@ -16,7 +16,7 @@ def verify(
     context: typer.Context,
     output: OutputArgument,
     rerun: Annotated[
-        int, typer.Option("--rerun", metavar="K", min=0, help="Answer K random rows again from their inputs.")
+        int, typer.Option("--rerun", metavar="K", min=0, help="Answer K random rows again, and K with a shadow.")
     ] = 0,
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", help="Which rows those are; left out: others each time.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from jobs.verify_model import JobModel
 from mue_model.decoding import greedy_tokens
-from mue_model.exits import CosineExit, Stage, row_similarity
+from mue_model.exits import CosineExit, ExitPolicy, NeverExit, Stage, row_similarity
 from mue_model.loading import load_model
 from mue_model.model import MueModel
 from mue_model.reference import encode, run_row
@@ -45,17 +45,45 @@ class SecondAnswer:
     def against(self, row: RowInput, recorded: dict[str, Any]) -> Comparison:
         """Return whether `row` gets the recorded answer with the recorded depths."""
         result = self._run(self._model, row)
-        if self._same(result, recorded):
-            return Comparison(outcome="exact")
-        assert result.trace is not None
-        said = {"expected": self._said(result), "found": _recorded(recorded)}
-        why = self._tie(row, result, recorded)
-        if why is None and self._same(self._run(self._in_float64(), row), recorded):
-            why = f"the reference in {self._job.dtype} differs, in float64 it agrees"
-        return Comparison(outcome="mismatch" if why is None else "near tie", why=why or "", **said)
+        return self._judged(
+            result,
+            found=_recorded(recorded),
+            same=lambda result: self._same(result, recorded),
+            tie=lambda: self._tie(row, result, recorded),
+            wide=lambda: self._run(self._in_float64(), row),
+        )
 
-    def _run(self, model: MueModel, row: RowInput) -> RowResult:
-        return run_row(model, row, self._policy, self._job.generation, self._job.exits.kv_policy)
+    def shadow_against(self, row: RowInput, shadow: Mapping[str, Any]) -> Comparison:
+        """Return whether `row`, with every layer run, gets the answer that its shadow says."""
+        result = self._run(self._model, row, NeverExit())
+        image, text, *decoder = shadow["layers"]
+        return self._judged(
+            result,
+            found=f"{_words(shadow['text'], image, text, decoder)}, {shadow['n_tokens']} tokens",
+            same=lambda result: self._is_shadow(result, shadow),
+            tie=lambda: self._tie_at_full_depth(row, result, shadow),
+            wide=lambda: self._run(self._in_float64(), row, NeverExit()),
+        )
+
+    def _judged(
+        self,
+        result: RowResult,
+        *,
+        found: str,
+        same: Callable[[RowResult], bool],
+        tie: Callable[[], str | None],
+        wide: Callable[[], RowResult],
+    ) -> Comparison:
+        if same(result):
+            return Comparison(outcome="exact")
+        why = tie()
+        if why is None and same(wide()):
+            why = f"the reference in {self._job.dtype} differs, in float64 it agrees"
+        outcome: Literal["mismatch", "near tie"] = "mismatch" if why is None else "near tie"
+        return Comparison(outcome=outcome, expected=self._said(result), found=found, why=why or "")
+
+    def _run(self, model: MueModel, row: RowInput, policy: ExitPolicy | None = None) -> RowResult:
+        return run_row(model, row, policy or self._policy, self._job.generation, self._job.exits.kv_policy)
 
     def _in_float64(self) -> MueModel:
         if self._wide is None:
@@ -67,6 +95,12 @@ class SecondAnswer:
         depths = (result.trace.image, result.trace.text, list(result.trace.decoder))
         there = tuple(recorded[name] for name in ("image_layers_run", "text_layers_run", "decoder_layers_run"))
         return depths == there and list(result.tokens) == recorded["tokens"] and result.label == recorded["label"]
+
+    def _is_shadow(self, result: RowResult, shadow: Mapping[str, Any]) -> bool:
+        assert result.trace is not None
+        layers = [result.trace.image, result.trace.text, *result.trace.decoder]
+        said = (shadow["text"], shadow["n_tokens"], shadow["layers"])
+        return said == (self._answer(result), len(result.tokens), layers)
 
     def _tie(self, row: RowInput, result: RowResult, recorded: dict[str, Any]) -> str | None:
         """Return in words the first decision that came out otherwise, if its margin is within rounding."""
@@ -97,7 +131,39 @@ class SecondAnswer:
                     return f"tokens {margin:.1e} apart at step {step}" if margin <= near_logit else None
         return self._label_tie(row, result, recorded, near_logit)
 
-    def _label_tie(self, row: RowInput, result: RowResult, recorded: dict[str, Any], near: float) -> str | None:
+    def _tie_at_full_depth(self, row: RowInput, result: RowResult, shadow: Mapping[str, Any]) -> str | None:
+        """Return in words the first token that is within rounding of one which leads to the shadow's text.
+
+        A shadow has no tokens: those of its text may be cut otherwise than the model wrote them.
+        """
+        assert result.trace is not None
+        near = TOLERANCES[self._job.dtype][1]
+        if {*shadow["layers"][2:]} != {*result.trace.decoder}:
+            return None  # rounding changes no depth here
+        if row.candidates:
+            return self._label_tie(row, result, {"label": shadow["text"]}, near)
+        if not self._watchable(row):
+            return None
+        steps = _logits(self._model, row, NeverExit(), self._job)
+        for step, (own, logits) in enumerate(zip(result.tokens, steps, strict=True)):
+            margins = logits[own] - logits
+            for other in (margins <= near).nonzero().flatten().tolist():
+                if other != own and self._leads_to(shadow["text"], result.tokens[:step], other):
+                    return f"tokens {float(margins[other]):.1e} apart at step {step}"
+            if not self._leads_to(shadow["text"], result.tokens[:step], own):
+                return None
+        return None
+
+    def _leads_to(self, text: str, tokens: Sequence[int], token: int) -> bool:
+        """Return whether `text` can be what is written with `token` behind `tokens`."""
+        if token == self._model.config.eos_token_id:
+            return text == self._text(tokens)
+        decode = self._job.facts.processor.tokenizer.decode
+        written = decode((*tokens, token))
+        # The last character may be cut between its bytes.
+        return written != decode(tokens) and text.startswith(written.rstrip("\ufffd").strip())
+
+    def _label_tie(self, row: RowInput, result: RowResult, recorded: Mapping[str, Any], near: float) -> str | None:
         scores = {candidate.label: score for candidate, score in zip(row.candidates, result.scores, strict=False)}
         if recorded["label"] not in scores or result.label not in scores:
             return None
@@ -109,8 +175,13 @@ class SecondAnswer:
 
     def _said(self, result: RowResult) -> str:
         assert result.trace is not None
-        text = self._job.facts.processor.tokenizer.decode(result.tokens).strip()
-        return _words(result.label or text, result.trace.image, result.trace.text, result.trace.decoder)
+        return _words(self._answer(result), result.trace.image, result.trace.text, result.trace.decoder)
+
+    def _answer(self, result: RowResult) -> str:
+        return result.label or self._text(result.tokens)
+
+    def _text(self, tokens: Sequence[int]) -> str:
+        return self._job.facts.processor.tokenizer.decode(tokens).strip()
 
 
 def _recorded(row: dict[str, Any]) -> str:
@@ -145,7 +216,7 @@ class _Watch:
 
 
 @torch.inference_mode()
-def _logits(model: MueModel, row: RowInput, policy: _Watch, job: JobModel) -> list[Tensor]:
+def _logits(model: MueModel, row: RowInput, policy: ExitPolicy, job: JobModel) -> list[Tensor]:
     """Write the row's text greedily and return the logits of each step; what may not come next is at -inf."""
     image = model.normalise(torch.from_numpy(row.pixels.copy())[None])
     encoded = encode(model, image, torch.tensor([row.prompt_ids], device=model.device), policy, row.uid)

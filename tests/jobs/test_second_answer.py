@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from jobs.second_answer import SecondAnswer
+from jobs.second_answer import TOLERANCES, SecondAnswer
 from jobs.verify_folder import read_folder
 from jobs.verify_model import JobModel, job_model
 from mue_model.config import ExitConfig, GenerationConfig
+from mue_model.exits import NeverExit
 from mue_model.rows import RowInput, RowResult
 from pipeline.fan_out import query_rows
 from pipeline.ledger import Ledger
@@ -106,3 +107,35 @@ def test_beams_are_run_again_too(job: JobModel, row: RowInput) -> None:
     right = recorded(answers._run(answers._model, row))
     assert answers.against(row, right).outcome == "exact"
     assert answers.against(row, right | {"tokens": right["tokens"][1:]}).outcome == "mismatch"
+
+
+def shadow(answers: SecondAnswer, row: RowInput) -> dict[str, Any]:
+    """What a data file would hold of the row at full depth."""
+    result = answers._run(answers._model, row, NeverExit())
+    assert result.trace is not None
+    layers = [result.trace.image, result.trace.text, *result.trace.decoder]
+    return {"text": answers._answer(result), "n_tokens": len(result.tokens), "layers": layers}
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_a_shadow_is_run_again_at_full_depth(job: JobModel, row: RowInput, beams: int) -> None:
+    answers = SecondAnswer(replace(job, generation=GenerationConfig(beams=beams)))
+    right = shadow(answers, row)
+    assert answers.shadow_against(row, right).outcome == "exact"
+    for wrong in ({"text": right["text"] + "s"}, {"n_tokens": 1}, {"layers": [1, *right["layers"][1:]]}):
+        assert answers.shadow_against(row, right | wrong).outcome == "mismatch"
+
+
+def test_a_shadow_with_another_token_within_rounding_is_a_near_tie(
+    job: JobModel, row: RowInput, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = SecondAnswer(job)
+    right = shadow(answers, row)
+    words = right["text"].split()
+    other = right | {"text": " ".join([*words[:-1], "elephant"])}
+    assert answers.shadow_against(row, other).outcome == "mismatch"
+    monkeypatch.setitem(TOLERANCES, job.dtype, (1e-4, 1e4))
+    said = answers.shadow_against(row, other)
+    assert said.outcome == "near tie"
+    assert "apart at step" in said.why
+    assert answers.shadow_against(row, other | {"layers": [1] * len(right["layers"])}).outcome == "mismatch"

@@ -338,6 +338,43 @@ def test_a_caption_that_the_model_does_not_give_is_found_by_running_it_again(for
     assert "image and" in mismatches(forged.verify(rerun=19))["rerun"]
 
 
+def agreeing(rows: list[dict[str, Any]], texts: list[str | None]) -> list[dict[str, Any]]:
+    """Rows whose shadows say what the rows say, with the layers and FLOPs of that; their texts of before in `texts`."""
+    model = model_facts("demo").config
+    for row in rows:
+        if row["shadow"] is not None and not row["shadow"]["agrees"]:
+            texts.append(row["shadow"]["text"])
+            layers = [*[model.encoder_layers] * 2, *[model.decoder_layers] * row["n_tokens"]]
+            # Its FLOPs at full depth and the same length are those of such a shadow.
+            row["shadow"] = {
+                "text": row["text"], "n_tokens": row["n_tokens"], "layers": layers,
+                "flops": row["flops_full_same_length"], "agrees": True,
+            }  # fmt: skip
+    return rows
+
+
+def test_agreement_forged_throughout_is_found_by_running_shadows_again(
+    run_here: Any, tmp_path: Path, labelled: Path
+) -> None:
+    run_here(tmp_path / "out", [str(labelled)], audit={"rate": 0.99}, exits="fast")
+    copy, texts = Copy(tmp_path / "out"), list[str | None]()
+    for path in copy.parts():
+        copy.edit(path, lambda rows: agreeing(rows, texts))
+    assert texts, "exits did change an answer"
+    assert mismatches(copy.verify()) == {}, "nothing in the folder contradicts it"
+    said = mismatches(copy.verify(rerun=16))["rerun"]
+    assert ": shadow: expected " in said
+    assert repr(texts[0]) in said
+
+
+def test_as_many_shadowed_rows_are_run_again_as_other_ones(honest: Path) -> None:
+    [check] = [check for check in Copy(honest).verify(rerun=2, seed=1).checks if check.name == "rerun"]
+    assert 2 < check.examined <= 4
+    assert " shadows at full depth" in check.notes[-1]
+    assert ", and 0 shadows" not in check.notes[-1]
+    assert check.verdict == "pass"
+
+
 def test_a_good_row_passed_off_as_failed_is_found_by_running_it_again(forged: Copy) -> None:
     answer = ("text", "label", "finish_reason", "n_tokens", "tokens", "decoder_layers_run", "shadow", "flops_executed")
     failure = {"status": "failed", "error_stage": "decode", "error_code": "corrupt_image", "error_message": "cut"}

@@ -19,8 +19,8 @@ from jobs.interval import Interval, NotMeasured
 from jobs.shadow_estimate import ShadowEstimate, shadow_estimate
 from jobs.shadow_sample import shadow_sample
 from jobs.timing_windows import TimingWindows, Window
-from jobs.verify import Verification, verify
-from jobs.verify_check import Tally
+from jobs.verify import Verification, VerifySettings, verify
+from jobs.verify_check import Check, Tally
 from jobs.verify_shadow import mean_length, windows
 from pipeline.actor import ModelActor
 from pipeline.actor_audit import ActorAudit, shadow_selection
@@ -114,6 +114,26 @@ def test_rows_of_an_audit_stand_in_for_those_of_the_run(audited: Path) -> None:
 def test_a_result_dropped_from_an_audit(copy: Path) -> None:
     said = found_in(with_other_rows(copy, lambda rows: rows[1:]))
     assert "expected a result at full depth: seed 5" in said
+
+
+def test_shadows_of_an_audit_are_run_again(audited: Path, copy: Path) -> None:
+    def rerun(folder: Path) -> Check:
+        found = verify(Ledger(Storage.open(str(folder))), VerifySettings(rerun=16))
+        [check] = [check for check in found.checks if check.name == "rerun"]
+        return check
+
+    honest = rerun(audited)
+    assert honest.verdict == "pass"
+    assert ", and 0 shadows" not in honest.notes[-1]
+
+    def other(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [row | {"shadow": row["shadow"] | {"text": "a shadow of itself", "agrees": False}} for row in rows]
+
+    with_other_rows(copy, other)
+    said = rerun(copy)
+    assert said.verdict == "mismatch"
+    assert f"audit/{ATTEMPT}.parquet 000000-00000/" in str(said.findings[0])
+    assert "'a shadow of itself'" in str(said.findings[0])
 
 
 def test_a_disagreement_hidden_in_an_audit(copy: Path) -> None:
