@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from jobs.verify_model import JobModel
 from mue_model.decoding import greedy_tokens
+from mue_model.engine.runner import is_fatal
 from mue_model.exits import CosineExit, ExitPolicy, NeverExit, Stage, row_similarity
 from mue_model.loading import load_model
 from mue_model.model import MueModel
@@ -26,11 +28,12 @@ TOLERANCES = {"float64": (1e-9, 1e-7), "float32": (1e-4, 1e-2), "bfloat16": (2e-
 class Comparison:
     """What a second answer says of the first one."""
 
-    outcome: Literal["exact", "near tie", "mismatch"]
+    outcome: Literal["exact", "near tie", "not reproduced", "mismatch"]
+    """`not reproduced`: it failed at the model, and does not now; whether it did is the machine's to know."""
     expected: str = ""
     found: str = ""
     why: str = ""
-    """Of a near tie: what nearly came out otherwise, and its margin."""
+    """Of a near tie: what nearly came out otherwise, and its margin. Of what is not reproduced: what came instead."""
 
 
 class SecondAnswer:
@@ -64,6 +67,18 @@ class SecondAnswer:
             tie=lambda: self._tie_at_full_depth(row, result, shadow),
             wide=lambda: self._run(self._in_float64(), row, NeverExit()),
         )
+
+    def answered(self, row: RowInput) -> str | None:
+        """Return in words the answer that `row` gets, or None where the model fails on it."""
+        try:
+            result = self._run(self._model, row)
+            logits = _logits(self._model, row, self._policy, self._job) if self._watchable(row) else []
+        except Exception as failure:  # whatever a model raises is the row's failure, as it is in a job
+            if is_fatal(failure):
+                raise
+            return None
+        finite = all(map(math.isfinite, result.scores)) and not any(step.isnan().any() for step in logits)
+        return self._said(result) if finite else None
 
     def _judged(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from pipeline.folder_images import iter_images
 from pipeline.identity import parse_uid
 from pipeline.plan import PlanError, look_up_shard
 from pipeline.preprocess import DecodeRows
-from pipeline.records import ErrorStage, RowStatus
+from pipeline.records import ErrorCode, ErrorStage, RowStatus
 from pipeline.rewrite import skip_all_but
 from pipeline.spec import JobSpec
 
@@ -37,7 +38,7 @@ class Rerun:
 def rerun(folder: Folder, tally: Tally, model: JobModel, wanted: Rerun) -> None:
     """Random rows that are run again from their inputs have the same answers, depths, failures and shadows."""
     tally.note(f"rows drawn with seed {wanted.seed}, as many again of those that have a shadow")
-    answers, ties, shadows = SecondAnswer(model), 0, 0
+    answers, outcomes, shadows = SecondAnswer(model), Counter[str](), 0
     decode = DecodeRows.of_job(_spec(folder, model), model.facts, model.generation)
     for drawn in drawn_rows(folder, rows=wanted.rows, seed=wanted.seed):
         try:
@@ -52,14 +53,17 @@ def rerun(folder: Folder, tally: Tally, model: JobModel, wanted: Rerun) -> None:
         tally.look()
         for where, said in _against(table, drawn, decode.image_size, answers):
             shadows += where in drawn.shadows
+            outcomes[said.outcome] += 1
             if said.outcome == "mismatch":
                 tally.mismatch(where, said.expected, said.found)
+            elif said.outcome == "not reproduced":
+                # An honest machine may have lacked memory, or have been killed: it is no mismatch, and no pass.
+                tally.not_checked(f"{where}: {drawn.row['error_code']} is not reproduced: {said.why}")
             elif said.outcome == "near tie":
-                ties += 1
                 tally.note(f"{where}: near tie, {said.why}")
     tally.note(
-        f"{tally.examined} rows run again, and {shadows} shadows at full depth: {ties} near ties, "
-        "the others exact unless named above"
+        f"{tally.examined} rows run again, and {shadows} shadows at full depth: {outcomes['near tie']} near ties, "
+        f"{outcomes['not reproduced']} failures not reproduced, the others exact unless named above"
     )
 
 
@@ -76,7 +80,7 @@ def _against(
         for where, shadow in drawn.shadows.items():
             yield where, answers.shadow_against(query.asked, shadow)
     else:
-        yield drawn.where, _failed_again(query, row)
+        yield drawn.where, _failed_again(query, row, answers)
 
 
 def _query(table: pa.Table, row: dict[str, Any], image_size: int) -> QueryRow | Comparison:
@@ -92,12 +96,16 @@ def _query(table: pa.Table, row: dict[str, Any], image_size: int) -> QueryRow | 
     return asked[0]
 
 
-def _failed_again(query: QueryRow, row: dict[str, Any]) -> Comparison:
+def _failed_again(query: QueryRow, row: dict[str, Any], answers: SecondAnswer) -> Comparison:
     now = (query.columns["status"], query.columns["error_code"])
     then = (row["status"], row["error_code"])
-    at_the_model = query.asked is not None and row["error_stage"] == ErrorStage.INFER
-    if now == then or at_the_model:
+    if now == then:
         return Comparison(outcome="exact")
+    if query.asked is not None and row["error_code"] == ErrorCode.POISON:
+        return Comparison(outcome="not reproduced", why="poison, which might end this process too, is not run again")
+    if query.asked is not None and row["error_stage"] == ErrorStage.INFER:
+        answer = answers.answered(query.asked)
+        return Comparison(outcome="exact") if answer is None else Comparison(outcome="not reproduced", why=answer)
     return Comparison(outcome="mismatch", expected=" ".join(map(str, now)), found=" ".join(map(str, then)))
 
 

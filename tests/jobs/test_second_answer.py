@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from jobs.second_answer import TOLERANCES, SecondAnswer
 from jobs.verify_folder import read_folder
@@ -139,3 +140,12 @@ def test_a_shadow_with_another_token_within_rounding_is_a_near_tie(
     assert said.outcome == "near tie"
     assert "apart at step" in said.why
     assert answers.shadow_against(row, other | {"layers": [1] * len(right["layers"])}).outcome == "mismatch"
+
+
+def test_a_row_on_which_the_model_fails_gets_no_answer(job: JobModel, row: RowInput) -> None:
+    answers = SecondAnswer(job)
+    assert "image and" in str(answers.answered(row))
+    assert answers.answered(replace(row, prompt_ids=(10**6,))) is None, "it raises"
+    with torch.no_grad():
+        next(answers._model.decoder.parameters()).fill_(float("nan"))
+    assert answers.answered(row) is None, "no number comes out"

@@ -375,18 +375,33 @@ def test_as_many_shadowed_rows_are_run_again_as_other_ones(honest: Path) -> None
     assert check.verdict == "pass"
 
 
-def test_a_good_row_passed_off_as_failed_is_found_by_running_it_again(forged: Copy) -> None:
+def as_failed(copy: Copy, number: int, **failure: str) -> str:
+    """Pass an answered row off as failed; return where it is."""
     answer = ("text", "label", "finish_reason", "n_tokens", "tokens", "decoder_layers_run", "shadow", "flops_executed")
-    failure = {"status": "failed", "error_stage": "decode", "error_code": "corrupt_image", "error_message": "cut"}
-    where = forged.edit_row(1, **dict.fromkeys(answer), **failure)
+    where = copy.edit_row(number, **dict.fromkeys(answer), status="failed", error_message="no luck", **failure)
     [path] = [path for path in where.split() if path.startswith("data/")]
-    manifest = forged.manifest
+    manifest = copy.manifest
     [part] = [part for part in manifest["parts"] if part["path"] == path]
     part["failed"] = 1
-    forged._vouch(manifest, part)
-    forged.write_json("manifest.json", manifest)
+    copy._vouch(manifest, part)
+    copy.write_json("manifest.json", manifest)
+    return where
+
+
+def test_a_good_row_passed_off_as_failed_is_found_by_running_it_again(forged: Copy) -> None:
+    where = as_failed(forged, 1, error_stage="decode", error_code="corrupt_image")
     assert mismatches(forged.verify()) == {}
     assert f"{where}: expected ok None, found failed corrupt_image" in mismatches(forged.verify(rerun=19))["rerun"]
+
+
+@pytest.mark.parametrize(("code", "said"), [("model_error", "image and"), ("poison", "is not run again")])
+def test_a_good_row_passed_off_as_failed_at_the_model_is_no_pass(forged: Copy, code: str, said: str) -> None:
+    where = as_failed(forged, 1, error_stage="infer", error_code=code)
+    found = forged.verify(rerun=19)
+    [check] = [check for check in found.checks if check.name == "rerun"]
+    assert (check.verdict, found.exit_code) == ("not_checked", ExitCode.OK), "an honest machine may have failed"
+    assert check.notes[0].startswith(f"{where}: {code} is not reproduced: ")
+    assert said in check.notes[0]
 
 
 def test_a_model_that_is_not_at_hand(honest: Path, tmp_path: Path) -> None:
