@@ -14,7 +14,7 @@ from jobs.timing_windows import timing_windows
 from jobs.verify_check import Check, Tally, guarded
 from jobs.verify_folder import Folder, read_folder
 from jobs.verify_headline import headline_agrees
-from jobs.verify_inputs import inputs
+from jobs.verify_inputs import InputsAtHand, inputs
 from jobs.verify_model import JobModel, NoModel, job_model
 from jobs.verify_rerun import Rerun, rerun
 from jobs.verify_row_cost import RowCosts
@@ -34,9 +34,9 @@ class VerifySettings:
     inputs: str | None = None
     """Folder in which the inputs lie now; None: where they were."""
     rerun: int = 0
-    """Random rows to answer again from their inputs."""
+    """Random rows to answer again from their inputs; also shards to read, of those that only reading can count."""
     seed: int = 0
-    """Which rows those are."""
+    """Which those are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,8 @@ def verify(
         checks += _files(folder)
         checks += _rows(folder, settings, on_rows)
         checks += _audit(folder)
-        checks.append(_check("inputs", partial(inputs, moved=settings.inputs), folder))
+        at_hand = InputsAtHand(moved=settings.inputs, read=settings.rerun, seed=settings.seed)
+        checks.append(_check("inputs", partial(inputs, at_hand=at_hand), folder))
         if settings.rerun:
             checks.append(_rerun(folder, settings))
     return Verification(output=ledger.storage.url, checks=tuple(checks))

@@ -9,11 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from jobs.input_shards import inputs_config, located, raw_tables
 from jobs.rerun_rows import DrawnRow, drawn_rows
 from jobs.second_answer import Comparison, SecondAnswer
 from jobs.verify_check import Tally
 from jobs.verify_folder import Folder
-from jobs.verify_inputs import inputs_config, located, raw_tables
 from jobs.verify_model import JobModel
 from pipeline.fan_out import QueryRow, query_rows
 from pipeline.folder_images import iter_images

@@ -194,6 +194,42 @@ def test_a_row_removed_and_its_receipt_rewritten(forged: Copy) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("outcome", "verdict", "said"),
+    [
+        ({"state": "done", "code": None}, "mismatch", "expected 15 rows and a proper end, as committed, found 16 rows"),
+        ({"state": "bad", "code": "truncated"}, "mismatch", "expected 15 rows and no proper end (truncated)"),
+        ({"state": "bad", "code": "unreadable"}, "not_checked", "nothing tells what was there then"),
+    ],
+)
+def test_the_tail_of_a_shard_dropped(forged: Copy, outcome: dict[str, str], verdict: str, said: str) -> None:
+    """Its deep rows, perhaps: no row, receipt or plan is left that knows of them."""
+    path = forged.parts()[3]
+    receipt = f"done/{Path(path).stem}.json"
+    forged.write_json(
+        receipt,
+        forged.json(receipt)
+        | {"part": None, "ranges": {}, "totals": {"000000-00000": 15}}
+        | {"shards": {"000000-00000": outcome | {"message": None}}},
+    )
+    (forged.folder / path).unlink()
+    manifest = forged.manifest
+    manifest["parts"] = [part for part in manifest["parts"] if part["path"] != path]
+    manifest["rows"] -= 1
+    forged.write_json("manifest.json", manifest)
+    plan = forged.json("plan.json")
+    plan["shards"][0]["rows"] = 15
+    forged.write_json("plan.json", plan)
+
+    found = forged.verify()
+
+    [check] = [check for check in found.checks if check.name == "inputs"]
+    assert check.verdict == verdict
+    assert said in " ".join(map(str, (*check.findings, *check.notes)))
+    assert {*mismatches(found)} <= {"inputs"}, "nothing else contradicts it"
+    assert found.evidence.level < 2
+
+
 def test_two_data_files_swapped(copy: Copy) -> None:
     one, two = copy.parts()[:2]
     first, second = ((copy.folder / path).read_bytes() for path in (one, two))
