@@ -45,6 +45,8 @@ def agreement_lines(found: ShadowEstimate | NotMeasured) -> list[tuple[str, str]
         ("same answer at full depth", f"{_share(found.agreement)}; {found.disagreed:,} differ"),
         ("FLOPs saved, counterfactual", f"{_share(found.saved_share)}, texts as long as full depth makes them"),
     ]
+    if found.lost:
+        lines.append(("if all lost rows differ", _share(found.agreement_if_lost_disagree)))
     if found.rows_not_covered:
         lines.append(("not covered", f"{found.rows_not_covered:,} ok rows of strata with rate 0"))
     if found.margin is not None:

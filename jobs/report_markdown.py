@@ -64,6 +64,10 @@ def _lines(doc: Mapping[str, Any]) -> Iterator[str]:
     if b["measured"]:
         yield f"{b['disagreed']:,} of {b['shadowed']:,} checked rows differ; the same: "
         yield f"{percent(b['agreement']['estimate'])} ({ranged(b['agreement'])})."
+        if b["lost"]:
+            worst = b["agreement_if_lost_disagree"]
+            yield f"{b['lost']:,} chosen rows have no result; if all of those differed: "
+            yield f"{percent(worst['estimate'])} ({ranged(worst)})."
     else:
         yield f"Not measured: {escaped(b['reason'])}"
     yield from _section("Failures")

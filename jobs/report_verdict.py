@@ -222,7 +222,12 @@ def _agreement_card(found: ShadowEstimate | NotMeasured) -> Card:
     )
     if isinstance(found, NotMeasured):
         return Card(letter="", question=question, value=None, range=found.reason, says="", boundary=boundary)
-    lost = f" {found.lost:,} chosen rows have no result at full depth." if found.lost else ""
+    lost, worst = "", found.agreement_if_lost_disagree
+    if found.lost:
+        lost = (
+            f" {found.lost:,} chosen rows have no result at full depth; if all of those differed, "
+            f"{percent(worst.estimate)} would agree ({interval(worst)})."
+        )
     return Card(
         letter="",
         question=question,

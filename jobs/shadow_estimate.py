@@ -18,6 +18,8 @@ from pipeline.ledger import Ledger
 
 ENOUGH_SHARDS = 20
 """From so many shards on they may be the clusters."""
+NEGLIGIBLE = 0.01
+"""Share of selected rows that may be lost, at most, for the others to stand for them."""
 
 Source = Literal["run", "audit"]
 """Shadow rows that were committed with their rows, or those of `mue audit run` afterwards."""
@@ -77,6 +79,12 @@ class ShadowEstimate:
     def lost(self) -> int:
         """Selected rows without a result at full depth."""
         return sum(stratum.lost for stratum in self.strata)
+
+    @property
+    def loss_is_negligible(self) -> bool:
+        """Whether few rows are lost, and if all of those disagreed, the share that agrees would be in its interval."""
+        few = self.lost <= NEGLIGIBLE * self.selected
+        return few and self.agreement_if_lost_disagree.estimate >= self.agreement.low
 
     @property
     def disagreed(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jobs.audit_record import audit_records, audited_rows
+from jobs.audit_record import AuditRecord, audit_records, audited_rows
 from jobs.interval import NotMeasured
 from jobs.metrics_lines import process_lines
 from jobs.shadow_estimate import ShadowEstimate
@@ -34,6 +34,8 @@ class ShadowSource:
     """By uid, those of `mue audit run`; None: they are in the rows themselves."""
     lost: Callable[[], Mapping[Hashable, int]]
     """How many selected rows are on record to have no result, by process, or for all together."""
+    record: AuditRecord | None = None
+    """What `mue audit run` says of them."""
 
 
 def of_run(folder: Folder) -> ShadowSource:
@@ -63,6 +65,7 @@ def of_audit(folder: Folder) -> ShadowSource | None:
         selection=replace(shadow_selection(folder.plan), seed=record.seed, rates=record.rates),
         results=audited_rows(folder.ledger, record),
         lost=lambda: {None: record.rows_selected - record.rows_shadowed},
+        record=record,
     )
 
 
@@ -74,6 +77,7 @@ class ShadowChecks:
         self.rows = Tally(source.name, source.claim)
         self.found = 0
         """Rows with a shadow."""
+        self._selected = 0
         self._lost: dict[Hashable, list[str]] = {}
 
     @property
@@ -92,6 +96,7 @@ class ShadowChecks:
             self.rows.mismatch(f"{where}: layers run", "numbers", "nothing")
             return
         selected = selection.selects(row["uid"], stratum)
+        self._selected += selected
         if selected and shadow is None:
             of_rows = self._source.results is None
             self._lost.setdefault((row["attempt_id"], row["actor"]) if of_rows else None, []).append(where)
@@ -103,6 +108,7 @@ class ShadowChecks:
 
     def finish(self) -> None:
         """Hold the rows that lack a result against what is on record to be lost."""
+        self._counts()
         recorded = self._source.lost() if self._lost else {}
         for process, lost in self._lost.items():
             if len(lost) <= (known := recorded.get(process, 0)):
@@ -112,6 +118,18 @@ class ShadowChecks:
                 expected = f"a result at full depth: seed {self._source.selection.seed}, rates and uid select the row"
                 self.rows.mismatch(f"{where}: shadow", expected, "none")
             self.rows.note(f"{len(lost):,} selected rows lack a result, {known:,} are on record to have none")
+
+    def _counts(self) -> None:
+        """An audit's own counts are those of the rows that its rule selects, and of its file."""
+        record, results = self._source.record, self._source.results
+        if record is None or results is None:
+            return
+        if record.rows_selected != self._selected:
+            expected = f"{self._selected:,}, as many as seed {record.seed} and its rates select"
+            self.rows.mismatch(f"{record.path}: rows_selected", expected, f"{record.rows_selected:,}")
+        if record.rows_shadowed != len(results):
+            expected = f"{len(results):,}, as many as are in {record.shadows_path}"
+            self.rows.mismatch(f"{record.path}: rows_shadowed", expected, f"{record.rows_shadowed:,}")
 
     def _shadow(self, where: str, row: Mapping[str, Any]) -> Mapping[str, Any] | None:
         if self._source.results is None:
@@ -138,7 +156,7 @@ class ShadowChecks:
 
 
 def estimate(found: ShadowEstimate | NotMeasured, tally: Tally) -> None:
-    """There is an estimate of agreement with an interval, made of rows that were selected before the run."""
+    """There is an estimate of agreement with an interval, of nearly all rows that a keyed hash selects."""
     if isinstance(found, NotMeasured):
         tally.not_checked(found.reason)
         return
@@ -148,6 +166,16 @@ def estimate(found: ShadowEstimate | NotMeasured, tally: Tally) -> None:
         f"{found.shadowed:,} of {found.selected:,} selected rows were run at full depth; "
         f"{100 * agreement.estimate:.2f} % agree (95 %: {100 * agreement.low:.2f} to {100 * agreement.high:.2f} %)"
     )
+    if found.lost:
+        worst = found.agreement_if_lost_disagree
+        said = (
+            f"{found.lost:,} selected rows have no result: if full depth gave all of them another answer, "
+            f"{100 * worst.estimate:.2f} % would agree (95 %: {100 * worst.low:.2f} to {100 * worst.high:.2f} %)"
+        )
+        if found.loss_is_negligible:
+            tally.note(said)
+        else:
+            tally.not_checked(f"{said}; they are too many for the others to stand for them")
     if found.source == "audit":
         tally.note("the rows were run again after the job, by 'mue audit run'")
 

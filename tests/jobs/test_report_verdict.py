@@ -89,6 +89,7 @@ def test_three_numbers_stay_apart_each_with_its_range(found: Savings) -> None:
     assert cards[""].value == "98.0 %"
     assert "296 of 300" in cards[""].says
     assert "1 chosen rows have no result" in cards[""].says
+    assert "if all of those differed, 97.0 % would agree (96.0 % to 98.0 %, with 95% confidence)" in cards[""].says
     assert all(card.boundary for card in cards.values())
 
 

@@ -128,6 +128,16 @@ def test_lost_rows_count_against_the_margin(audited: Any) -> None:
     assert (found.disagreed, found.lost, found.margin_met) == (0, 12, False)
 
 
+@pytest.mark.parametrize(
+    ("rows", "lost", "negligible"), [(300, 0, True), (300, 3, True), (300, 4, False), (50, 1, False), (1600, 12, False)]
+)
+def test_a_loss_is_negligible_if_it_is_small_and_within_the_interval(
+    rows: int, lost: int, negligible: bool, audited: Any
+) -> None:
+    found = estimate_of(audited({"shallow": 1.0}, [{"shadow": shadow() if n >= lost else None} for n in range(rows)]))
+    assert (found.lost, found.loss_is_negligible) == (lost, negligible)
+
+
 def test_queries_of_one_image_are_one_cluster(audited: Any, make_job: Callable[..., Any]) -> None:
     job = make_job("queries")
     plan = job.plan.model_copy(update={"audit_rates": {"shallow": 1.0}})

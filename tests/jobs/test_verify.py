@@ -292,6 +292,29 @@ def test_shadow_results_dropped(copy: Copy) -> None:
     assert "000000-00000/" in said["shadow"]
 
 
+def test_shadow_results_dropped_and_called_lost(forged: Copy) -> None:
+    dropped = 0
+
+    def drop(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        nonlocal dropped
+        dropped += sum(row["shadow"] is not None for row in rows)
+        return [row | {"shadow": None} for row in rows]
+
+    forged.edit(forged.parts()[0], drop)
+    [path] = [path for path in forged.manifest["files"] if path.startswith("metrics/")]
+    *lines, totals = [json.loads(line) for line in (forged.folder / path).read_text().splitlines()]
+    totals["shadow_lost"] = dropped
+    forged.write(path, "".join(json.dumps(line) + "\n" for line in [*lines, totals]).encode())
+
+    found = forged.verify()
+    assert mismatches(found) == {}
+    assert dropped > 0
+    [estimate] = [check for check in found.checks if check.name == "shadow_estimate"]
+    assert estimate.verdict == "not_checked"
+    assert f"{dropped} selected rows have no result: if full depth gave all of them another answer" in estimate.notes[0]
+    assert found.evidence.level == 2
+
+
 def test_one_disagreement_hidden(forged: Copy) -> None:
     def agree(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [row | {"shadow": row["shadow"] and row["shadow"] | {"text": "another", "agrees": True}} for row in rows]

@@ -58,7 +58,7 @@ def audited(run_here: Callable[..., Ledger], labelled: Path, tmp_path_factory: p
     return output
 
 
-def write_audit(ledger: Ledger, table: pa.Table, *, wanted: int, shadowed: int | None = None) -> None:
+def write_audit(ledger: Ledger, table: pa.Table, *, wanted: int, shadowed: int | None = None, **changes: Any) -> None:
     """Leave what an audit leaves, and have the manifest vouch for it."""
     data = io.BytesIO()
     pq.write_table(table, data, compression="zstd")
@@ -79,7 +79,7 @@ def write_audit(ledger: Ledger, table: pa.Table, *, wanted: int, shadowed: int |
         packages={},
         cores=2,
         shadows=file_digest(data.getvalue()),
-    )
+    ).model_copy(update=changes)
     ledger.storage.write(record.shadows_path, data.getvalue())
     ledger.storage.write(record.path, record.to_json())
     ledger.finalize(ledger.plan())
@@ -134,6 +134,23 @@ def test_shadows_of_an_audit_are_run_again(audited: Path, copy: Path) -> None:
     assert said.verdict == "mismatch"
     assert f"audit/{ATTEMPT}.parquet 000000-00000/" in str(said.findings[0])
     assert "'a shadow of itself'" in str(said.findings[0])
+
+
+def test_a_result_dropped_from_an_audit_and_called_lost(copy: Path) -> None:
+    ledger = Ledger(Storage.open(str(copy)))
+    rows = pq.read_table(copy / f"audit/{ATTEMPT}.parquet")
+    write_audit(ledger, rows.slice(1), wanted=len(rows))
+    verified = verify(ledger)
+    assert found_in(verified) == "pass: "
+    [estimated] = [check for check in verified.checks if check.name == "shadow_estimate"]
+    assert estimated.verdict == "not_checked"
+    assert "1 selected rows have no result" in estimated.notes[0]
+    assert verified.evidence.level == 2
+
+    write_audit(ledger, rows.slice(1), wanted=len(rows) - 1)
+    assert f"rows_selected: expected {len(rows)}, as many as seed 5 and its rates select" in found_in(verify(ledger))
+    write_audit(ledger, rows, wanted=len(rows), shadowed=len(rows) - 1)
+    assert f"rows_shadowed: expected {len(rows)}, as many as are in audit/" in found_in(verify(ledger))
 
 
 def test_a_disagreement_hidden_in_an_audit(copy: Path) -> None:
