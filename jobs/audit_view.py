@@ -51,7 +51,8 @@ def agreement_lines(found: ShadowEstimate | NotMeasured) -> list[tuple[str, str]
         lines.append(("not covered", f"{found.rows_not_covered:,} ok rows of strata with rate 0"))
     if found.margin is not None:
         verdict = "shown" if found.margin_met else "not shown"
-        lines.append(("margin", f"fewer than {points(found.margin)} differ: {verdict} (95 %, one-sided)"))
+        when = "" if found.margin_from == "plan" else ", named after the run"
+        lines.append(("margin", f"fewer than {points(found.margin)} differ: {verdict} (95 %, one-sided){when}"))
     return lines
 
 

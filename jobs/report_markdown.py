@@ -64,6 +64,8 @@ def _lines(doc: Mapping[str, Any]) -> Iterator[str]:
     if b["measured"]:
         yield f"{b['disagreed']:,} of {b['shadowed']:,} checked rows differ; the same: "
         yield f"{percent(b['agreement']['estimate'])} ({ranged(b['agreement'])})."
+        if b["audits"] > 1:
+            yield f"This is the latest of {b['audits']} audits, each of which may have chosen other rows."
         if b["lost"]:
             worst = b["agreement_if_lost_disagree"]
             yield f"{b['lost']:,} chosen rows have no result; if all of those differed: "

@@ -126,7 +126,8 @@ def _answers(found: ShadowEstimate | NotMeasured) -> str:
     if found.margin is None:
         return f"{said}; no limit was declared beforehand."
     kept = "shown to be kept" if found.margin_met else "not shown to be kept"
-    return f"{said}; the limit declared beforehand, {percent(found.margin)}, is {kept}."
+    limit = "the limit declared beforehand" if found.margin_from == "plan" else "the limit named after the run"
+    return f"{said}; {limit}, {percent(found.margin)}, is {kept}."
 
 
 def _is_clear(found: TimingWindows) -> bool:
@@ -180,7 +181,8 @@ def _full_depth_card(found: ShadowEstimate | NotMeasured) -> Card:
 def _when(found: ShadowEstimate) -> str:
     if found.source == "run":
         return "chosen by a rule fixed before the run"
-    return "in an audit after the run"
+    which = "in an audit after the run" if found.audits < 2 else f"in the latest of {found.audits} audits after the run"
+    return which + (", chosen by a rule fixed before it" if found.rule_from == "plan" else "")
 
 
 _NOT_B = (

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from jobs.audit_record import AuditRecord, audit_records, audited_rows
+from jobs.audit_rule import From
 from jobs.interval import Interval, NotMeasured
 from jobs.shadow_sample import SelectedRow, ShadowSample, ShadowStratum, shadow_sample
 from jobs.weighted import Sample, ratio_interval, share_bound, share_interval
@@ -32,6 +33,10 @@ class ShadowEstimate:
     source: Source
     attempt: str | None
     """Of `mue audit run`; None where the shadow rows were committed with their rows."""
+    audits: int
+    """That ran rows again after the job, this one included; 0 where the shadow rows are the run's own."""
+    rule_from: From
+    """Whether the rule that chose the rows was fixed in the plan, or only for the audit, when answers were known."""
     seed: int
     strata: tuple[ShadowStratum, ...]
     clustered_by: Literal["image", "shard"]
@@ -51,7 +56,9 @@ class ShadowEstimate:
     length_ratio: Interval
     """Tokens at full depth over tokens of the rows' own answers."""
     margin: float | None
-    """Most disagreement that was declared acceptable before the run, as a share; None: no claim was declared."""
+    """Most disagreement that was declared acceptable, as a share; None: no claim was declared."""
+    margin_from: From | None
+    """Whether it was declared in the plan, before the run, or with the audit after it."""
     margin_met: bool | None
     """Whether disagreement, lost rows counted as such, is below the margin with 95 % confidence, one-sided."""
 
@@ -103,7 +110,7 @@ def shadow_estimate(ledger: Ledger) -> ShadowEstimate | NotMeasured:
     plan = ledger.plan()
     if any(plan.audit_rates.values()):
         sample = shadow_sample(ledger, shadow_selection(plan))
-        return estimated(sample, source="run", attempt=None, margin=plan.audit_margin)
+        return estimated(sample, margin=plan.audit_margin)
     records = [record for record in audit_records(ledger) if record.shadows is not None]
     if not records:
         return NotMeasured(
@@ -116,13 +123,14 @@ def audit_estimate(ledger: Ledger, record: AuditRecord) -> ShadowEstimate | NotM
     """Return what the rows of one `mue audit run` tell."""
     rule = replace(shadow_selection(ledger.plan()), seed=record.seed, rates=record.rates)
     sample = shadow_sample(ledger, rule, audited_rows(ledger, record))
-    return estimated(sample, source="audit", attempt=record.attempt, margin=record.margin)
+    audits = sum(each.shadows is not None for each in audit_records(ledger))
+    return estimated(sample, margin=record.margin, record=record, audits=audits)
 
 
 def estimated(
-    sample: ShadowSample, *, source: Source, attempt: str | None, margin: float | None
+    sample: ShadowSample, *, margin: float | None, record: AuditRecord | None = None, audits: int = 0
 ) -> ShadowEstimate | NotMeasured:
-    """Return the estimates of a sample."""
+    """Return the estimates of a sample; `record`: of one of so many `audits`, in place of the run itself."""
     shadowed = [row for row in sample.rows if row.shadow is not None]
     if not shadowed:
         what = f"{len(sample.rows)} selected rows have no result" if sample.rows else "no row was selected"
@@ -140,8 +148,10 @@ def estimated(
     lengths = [np.array(each, float) for each in zip(*map(_lengths, shadowed), strict=True)]
     worst = share_interval(everyone, ~disagrees_or_lost)
     return ShadowEstimate(
-        source=source,
-        attempt=attempt,
+        source="audit" if record else "run",
+        attempt=record.attempt if record else None,
+        audits=audits,
+        rule_from=record.rule_from if record else "plan",
         seed=sample.selection.seed,
         strata=sample.strata,
         clustered_by=by,
@@ -153,6 +163,7 @@ def estimated(
         saved_share=Interval(**{name: _saved(executed, getattr(full, name)) for name in ("estimate", "low", "high")}),
         length_ratio=ratio_interval(weighted, *lengths),
         margin=margin,
+        margin_from=record.margin_from if record else None if margin is None else "plan",
         margin_met=None if margin is None else share_bound(everyone, disagrees_or_lost) < margin,
     )
 

@@ -11,6 +11,7 @@ from jobs import verify_files, verify_plan, verify_shadow
 from jobs.evidence import Evidence, evidence_of
 from jobs.shadow_estimate import shadow_estimate
 from jobs.timing_windows import timing_windows
+from jobs.verify_audits import audits
 from jobs.verify_check import Check, Tally, guarded
 from jobs.verify_folder import Folder, read_folder
 from jobs.verify_headline import headline_agrees
@@ -152,7 +153,7 @@ def _finish(shadow: ShadowChecks, tally: Tally) -> None:
 
 
 def _shadows(folder: Folder, costs: RowCosts | None) -> tuple[list[ShadowChecks], list[Check]]:
-    """The checks of shadow rows, and what kept some of them from being made."""
+    """The checks of shadow rows, and what is to be said of the audits behind them."""
     found: list[ShadowChecks] = []
 
     def look(folder: Folder, tally: Tally) -> None:
@@ -160,9 +161,11 @@ def _shadows(folder: Folder, costs: RowCosts | None) -> tuple[list[ShadowChecks]
             if source is not None:
                 found.append(ShadowChecks(source, costs))
         tally.look()
+        audits(folder, tally)
 
-    check = guarded(Tally("audit_records", "what audits left can be read"), partial(look, folder))
-    return found, [] if check.verdict == "pass" else [check]
+    look.__doc__ = audits.__doc__
+    check = _check("audit_records", look, folder)
+    return found, [check] if check.examined > 1 or check.verdict != "pass" else []
 
 
 def _audit(folder: Folder) -> list[Check]:

@@ -9,6 +9,8 @@ from jobs.verify_folder import Folder
 from pipeline.canonical_json import canonical_json, digest_of
 from pipeline.fingerprint import explain_difference, fingerprint_of
 from pipeline.ledger import MANIFEST, PLAN
+from pipeline.plan import Plan
+from pipeline.shadow_strata import STRATA
 from pipeline.spec import JobSpec
 
 _OF_SPEC = ("task", "filters")
@@ -38,7 +40,7 @@ def fingerprint(folder: Folder, tally: Tally) -> None:
 
 
 def settings(folder: Folder, tally: Tally) -> None:
-    """What each attempt was told agrees with the plan, and what is beside the fingerprint with it too."""
+    """What each attempt was told agrees with the plan: what changes rows, and what was to be audited."""
     assert folder.plan is not None
     parts = folder.plan.fingerprint_parts
     for attempt in folder.attempts:
@@ -56,6 +58,7 @@ def settings(folder: Folder, tally: Tally) -> None:
         generation = spec.generation.model_dump(exclude_none=True)
         told["generation"] = generation
         planned["generation"] = {name: parts.get("generation", {}).get(name) for name in generation}
+        told["audit"], planned["audit"] = _audit_told(spec), _audit_planned(folder.plan)
         tally.look()
         for line in explain_difference(planned, told):
             tally.mismatch(f"{where} against {PLAN} (planned -> told)", "the same settings", line)
@@ -68,6 +71,17 @@ def environment(folder: Folder, tally: Tally) -> None:
         for name in _ENVIRONMENT:
             if not attempt.get(name):
                 tally.missing(f"run.json: attempt {attempt.get('attempt')}", name)
+
+
+def _audit_told(spec: JobSpec) -> dict[str, Any]:
+    audit = spec.audit
+    return {"seed": audit.seed, "rates": audit.rates_by_stratum(), "margin": audit.margin, "windows": audit.windows}
+
+
+def _audit_planned(plan: Plan) -> dict[str, Any]:
+    """The same of the plan, whose fingerprint it is not part of."""
+    rates = {stratum: plan.audit_rates.get(stratum, 0.0) for stratum in STRATA}
+    return {"seed": plan.audit_seed, "rates": rates, "margin": plan.audit_margin, "windows": plan.audit_windows}
 
 
 def _settings(parts: dict[str, Any]) -> str:

@@ -177,7 +177,14 @@ def estimate(found: ShadowEstimate | NotMeasured, tally: Tally) -> None:
         else:
             tally.not_checked(f"{said}; they are too many for the others to stand for them")
     if found.source == "audit":
-        tally.note("the rows were run again after the job, by 'mue audit run'")
+        rule = "the rule of the plan" if found.rule_from == "plan" else "seed and rates that were given then"
+        tally.note(f"the rows were run again after the job, by 'mue audit run', chosen by {rule}")
+    if found.audits > 1:
+        tally.note(f"it is the latest of {found.audits} audits, each of which may have chosen other rows")
+    if found.margin is not None:
+        when = "before the run" if found.margin_from == "plan" else "after the run, with the audit"
+        shown = "shown" if found.margin_met else "not shown"
+        tally.note(f"fewer than {100 * found.margin:.3g} % differ: {shown} (95 %, one-sided); declared {when}")
 
 
 def mean_length(found: ShadowEstimate | NotMeasured, tally: Tally) -> None:

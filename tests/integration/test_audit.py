@@ -99,7 +99,10 @@ def test_both_ways_of_auditing_find_the_same_and_touch_no_row(shards: Path) -> N
     assert {row["uid"]: row["shadow"] for row in table} == shadows
     later = shadow_estimate(ledger_of(afterwards))
     assert isinstance(later, ShadowEstimate)
-    assert replace(later, source="run", attempt=None, margin=0.99, margin_met=found.margin_met) == found
+    assert (later.rule_from, later.margin_from, later.audits) == ("audit", None, 1)
+    as_run = {"source": "run", "attempt": None, "audits": 0, "rule_from": "plan"}
+    margin = {"margin": 0.99, "margin_from": "plan", "margin_met": found.margin_met}
+    assert replace(later, **as_run, **margin) == found
     timed = timing_windows(ledger_of(afterwards))
     assert isinstance(timed, TimingWindows)
     assert (timed.source, len(timed.windows)) == ("audit", 1)

@@ -51,16 +51,16 @@ def test_findings_are_told_with_their_range_and_their_gaps() -> None:
     stratum = ShadowStratum(name="deep", rate=0.1, rows=1000, selected=100, shadowed=97, disagreed=2)
     bare = ShadowStratum(name="full", rate=0.0, rows=50, selected=0, shadowed=0, disagreed=0)
     found = ShadowEstimate(
-        source="audit", attempt="a2", seed=0, strata=(stratum, bare), clustered_by="image", clusters=97,
-        agreement=share,
+        source="audit", attempt="a2", audits=1, rule_from="audit", seed=0, strata=(stratum, bare),
+        clustered_by="image", clusters=97, agreement=share,
         agreement_if_lost_disagree=share, flops_executed=1, flops_full=share, saved_share=share, length_ratio=share,
-        margin=0.01, margin_met=False,
+        margin=0.01, margin_from="audit", margin_met=False,
     )  # fmt: skip
     lines = dict(agreement_lines(found))
     assert lines["shadow rows"] == "97 of 1,000 ok rows, 3 lost, measured afterwards"
     assert lines["same answer at full depth"] == "98.00 % (97.00 to 99.00); 2 differ"
     assert lines["not covered"] == "50 ok rows of strata with rate 0"
-    assert lines["margin"] == "fewer than 1 % differ: not shown (95 %, one-sided)"
+    assert lines["margin"] == "fewer than 1 % differ: not shown (95 %, one-sided), named after the run"
     assert agreement_lines(NotMeasured(reason="why")) == [("agreement", "not measured: why")]
 
 

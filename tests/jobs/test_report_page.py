@@ -48,10 +48,11 @@ def document(finished: Any) -> dict[str, Any]:
     found = replace(
         savings(finished.ledger),
         counterfactual=ShadowEstimate(
-            source="run", attempt=None, seed=7, strata=(stratum,), clustered_by="shard", clusters=2,
+            source="run", attempt=None, audits=0, rule_from="plan", seed=7, strata=(stratum,),
+            clustered_by="shard", clusters=2,
             agreement=_interval(0.875), agreement_if_lost_disagree=_interval(0.777), flops_executed=600,
             flops_full=Interval(estimate=1000, low=900, high=1100), saved_share=_interval(0.41),
-            length_ratio=_interval(1.02), margin=0.01, margin_met=False,
+            length_ratio=_interval(1.02), margin=0.01, margin_from="plan", margin_met=False,
         ),
         time=TimingWindows(source="run", windows=(_WINDOW,), time_ratio=_interval(0.7), saved_share=_interval(0.3)),
     )  # fmt: skip
@@ -67,6 +68,18 @@ def test_every_number_has_its_range_and_stays_apart(document: dict[str, Any]) ->
     assert "Not shown to be kept" in page
     assert "1 chosen rows have no result at full depth" in page
     assert "Time is spared less than arithmetic, by 10.0 points" in page
+
+
+def test_a_limit_named_after_the_run_is_not_one_declared_beforehand(document: dict[str, Any]) -> None:
+    assert "Declared beforehand: at most" in report_page(document, {})
+    later = {"source": "audit", "audits": 2, "rule_from": "audit", "margin_from": "audit"}
+    later = document["savings"]["b_counterfactual"] | later
+    document = document | {"savings": document["savings"] | {"b_counterfactual": later}}
+    page = report_page(document, {}).replace("&nbsp;", " ")
+    assert "Declared beforehand" not in page
+    assert "Named with the audit, after the run: at most" in page
+    for text in (page, report_markdown(document)):
+        assert "the latest of 2 audits" in text
 
 
 def test_a_range_without_a_bound_is_null_and_no_error(finished: Any) -> None:

@@ -22,6 +22,8 @@ def estimate(**changes: Any) -> ShadowEstimate:
     facts: dict[str, Any] = {
         "source": "run",
         "attempt": None,
+        "audits": 0,
+        "rule_from": "plan",
         "seed": 7,
         "strata": (stratum,),
         "clustered_by": "image",
@@ -33,6 +35,7 @@ def estimate(**changes: Any) -> ShadowEstimate:
         "saved_share": _interval(0.4),
         "length_ratio": _interval(1.02),
         "margin": 0.05,
+        "margin_from": "plan",
         "margin_met": True,
     }
     return ShadowEstimate(**(facts | changes))
@@ -95,11 +98,22 @@ def test_three_numbers_stay_apart_each_with_its_range(found: Savings) -> None:
 
 def test_a_margin_is_kept_missed_or_absent(found: Savings) -> None:
     for changes, said in (
-        ({}, "5.0 %, is shown to be kept"),
+        ({}, "the limit declared beforehand, 5.0 %, is shown to be kept"),
+        ({"margin_from": "audit"}, "the limit named after the run, 5.0 %, is shown to be kept"),
         ({"margin_met": False}, "is not shown to be kept"),
         ({"margin": None, "margin_met": None}, "no limit was declared beforehand"),
     ):
         assert said in _text(replace(found, counterfactual=estimate(**changes)))
+
+
+def test_rows_chosen_after_the_run_are_said_to_be(found: Savings) -> None:
+    for changes, said in (
+        ({}, "chosen by a rule fixed before the run."),
+        ({"source": "audit"}, "in an audit after the run, chosen by a rule fixed before it."),
+        ({"source": "audit", "rule_from": "audit", "audits": 3}, "in the latest of 3 audits after the run."),
+    ):
+        measured = replace(found, counterfactual=estimate(**changes))
+        assert verdict(measured, finished=True, caveat=None).cards[1].says.endswith(said)
 
 
 def test_time_is_claimed_only_where_the_interval_leaves_no_doubt(found: Savings) -> None:

@@ -348,6 +348,20 @@ def test_thresholds_changed_in_the_plan(copy: Copy, fingerprint_too: bool) -> No
     assert ("plan.json" in said.get("digests", "")) is not copy.forged
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("audit_margin", 0.5, "audit.margin: 0.5 -> null"),
+        ("audit_windows", 2, "audit.windows: 2 -> 0"),
+        ("audit_seed", 4, "audit.seed: 4 -> 3"),
+        ("audit_rates", {"shallow": 0.6, "middle": 0.6, "deep": 0.6, "full": 0.1}, "audit.rates.full: 0.1 -> 0.6"),
+    ],
+)
+def test_what_is_audited_changed_in_the_plan(forged: Copy, setting: str, value: Any, said: str) -> None:
+    forged.write_json("plan.json", forged.json("plan.json") | {setting: value})
+    assert said in mismatches(forged.verify())["settings"]
+
+
 def test_captions_truncated(copy: Copy) -> None:
     where = copy.edit_row(2, text=lambda row: row["text"][: len(row["text"]) // 2])
     assert f"{where}: text" in mismatches(copy.verify())["texts"]

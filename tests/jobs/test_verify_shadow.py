@@ -153,6 +153,37 @@ def test_a_result_dropped_from_an_audit_and_called_lost(copy: Path) -> None:
     assert f"rows_shadowed: expected {len(rows)}, as many as are in audit/" in found_in(verify(ledger))
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"fingerprint": "f" * 64}, "fingerprint: expected "),
+        ({"rule_from": "plan"}, "rule_from: expected audit, found plan"),
+        ({"margin": 0.5, "margin_from": "plan"}, "margin_from: expected audit, found plan"),
+    ],
+)
+def test_an_audit_that_claims_what_was_not_fixed_before(copy: Path, changes: dict[str, Any], said: str) -> None:
+    ledger = Ledger(Storage.open(str(copy)))
+    rows = pq.read_table(copy / f"audit/{ATTEMPT}.parquet")
+    write_audit(ledger, rows, wanted=len(rows), **changes)
+    [check] = [check for check in verify(ledger).checks if check.name == "audit_records"]
+    assert check.verdict == "mismatch"
+    assert f"audit/{ATTEMPT}.json: {said}" in str(check.findings[0])
+
+
+def test_an_audit_that_was_repeated_is_said_to_be(copy: Path) -> None:
+    ledger = Ledger(Storage.open(str(copy)))
+    rows = pq.read_table(copy / f"audit/{ATTEMPT}.parquet")
+    later = {"attempt": "20260103T000000-abcdef", "margin": 0.5, "margin_from": "audit"}
+    write_audit(ledger, rows, wanted=len(rows), **later)
+    verified = verify(ledger)
+    assert verified.exit_code == 0
+    [estimated] = [check for check in verified.checks if check.name == "shadow_estimate"]
+    said = " | ".join(estimated.notes)
+    assert "chosen by seed and rates that were given then" in said
+    assert "the latest of 2 audits" in said
+    assert "declared after the run, with the audit" in said
+
+
 def test_a_disagreement_hidden_in_an_audit(copy: Path) -> None:
     def other(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [rows[0] | {"shadow": rows[0]["shadow"] | {"text": "something else", "agrees": True}}, *rows[1:]]
