@@ -49,7 +49,7 @@ class OverheadSeconds:
 def overhead_seconds(ledger: Ledger) -> OverheadSeconds:
     """Return what the processes of the job's runs wrote down in `metrics/`; those of audits afterwards are apart."""
     processes = process_lines(ledger.storage, purpose="run")
-    committed = _committed_by_actor(ledger)
+    committed = committed_by_actor(ledger)
     known = {(lines.attempt, lines.actor) for lines in processes}
     unknown = len(committed.keys() - known)
     if not processes:
@@ -69,7 +69,7 @@ def overhead_seconds(ledger: Ledger) -> OverheadSeconds:
     )
 
 
-def _committed_by_actor(ledger: Ledger) -> Counter[tuple[str, str]]:
+def committed_by_actor(ledger: Ledger) -> Counter[tuple[str, str]]:
     """`ok` rows that count, by attempt and actor."""
     found: Counter[tuple[str, str]] = Counter()
     for table in ledger.read_live(["status", "attempt_id", "actor"]):

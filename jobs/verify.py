@@ -10,7 +10,6 @@ from typing import Any
 from jobs import verify_files, verify_plan, verify_shadow
 from jobs.evidence import Evidence, evidence_of
 from jobs.shadow_estimate import shadow_estimate
-from jobs.timing_windows import timing_windows
 from jobs.verify_audits import audits
 from jobs.verify_check import Check, Tally, guarded
 from jobs.verify_folder import Folder, read_folder
@@ -21,6 +20,7 @@ from jobs.verify_rerun import Rerun, rerun
 from jobs.verify_row_cost import RowCosts
 from jobs.verify_rows import RowChecks
 from jobs.verify_shadow import ShadowChecks
+from jobs.verify_windows import windows
 from mue_model.config import ConfigError
 from pipeline.exit_codes import ExitCode
 from pipeline.ledger import Ledger
@@ -180,12 +180,7 @@ def _audit(folder: Folder) -> list[Check]:
     found = [_check("shadow_estimate", estimate, folder.ledger)]
     if estimated:
         found.append(_check("mean_length", verify_shadow.mean_length, estimated[0]))
-
-    def windows(ledger: Ledger, tally: Tally) -> None:
-        verify_shadow.windows(timing_windows(ledger), tally)
-
-    windows.__doc__ = verify_shadow.windows.__doc__
-    return [*found, _check("windows", windows, folder.ledger)]
+    return [*found, _check("windows", windows, folder)]
 
 
 def _rerun(folder: Folder, settings: VerifySettings) -> Check:

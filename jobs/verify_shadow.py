@@ -11,7 +11,6 @@ from jobs.audit_record import AuditRecord, audit_records, audited_rows
 from jobs.interval import NotMeasured
 from jobs.metrics_lines import process_lines
 from jobs.shadow_estimate import ShadowEstimate
-from jobs.timing_windows import TimingWindows
 from jobs.verify_check import Tally
 from jobs.verify_folder import Folder
 from jobs.verify_row_cost import RowCosts
@@ -202,19 +201,3 @@ def mean_length(found: ShadowEstimate | NotMeasured, tally: Tally) -> None:
         tally.not_checked(f"the ratio of lengths is {said}: too few rows to tell whether it is within 10 %")
     else:
         tally.note(f"length at full depth over length here: {said}")
-
-
-def windows(found: TimingWindows | NotMeasured, tally: Tally) -> None:
-    """Time saved was measured in windows of the same run, with and without exits, and has an interval."""
-    if isinstance(found, NotMeasured):
-        tally.not_checked(found.reason)
-        return
-    if found.source != "run":
-        tally.not_checked("the windows are of 'mue audit run', not of the run itself")
-    elif found.saved_share is None:
-        tally.not_checked("a single window has no interval, and a process that ends early leaves some out")
-    tally.look(len(found.windows))
-    for window in found.windows:
-        if window.rows < 4 * window.rows_in_flight:
-            where = f"window {window.number} of {window.actor}"
-            tally.mismatch(where, f"at least {4 * window.rows_in_flight} rows, four times those in flight", window.rows)

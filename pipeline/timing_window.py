@@ -31,14 +31,19 @@ class WindowTimes:
     """Rows that were run before the clock of either."""
 
 
+def first_arm(number: int) -> Arm:
+    """Return who goes first in the window of this number."""
+    return "full" if number % 2 else "exits"
+
+
 def run_window(
     number: int, rows: Sequence[RowInput], arms: dict[Arm, Run], *, clock: Callable[[], float] = time.perf_counter
 ) -> WindowTimes | None:
-    """Run `rows` through both arms, `exits` first in windows of even numbers; None if a row failed in either.
+    """Run `rows` through both arms, in the order of the window's number; None if a row failed in either.
 
     A row that fails is not all run, and would make its arm look fast.
     """
-    order: tuple[Arm, Arm] = ("exits", "full") if number % 2 == 0 else ("full", "exits")
+    order: tuple[Arm, Arm] = ("exits", "full") if first_arm(number) == "exits" else ("full", "exits")
     warming = rows[: max(1, len(rows) // IN_FLIGHT_TIMES)]
     seconds: dict[Arm, float] = {}
     warm_s = 0.0

@@ -15,13 +15,12 @@ import pytest
 
 from jobs.audit_record import AUDIT_SCHEMA, AuditRecord
 from jobs.audited_rows import AuditedRows
-from jobs.interval import Interval, NotMeasured
+from jobs.interval import Interval
 from jobs.shadow_estimate import ShadowEstimate, shadow_estimate
 from jobs.shadow_sample import shadow_sample
-from jobs.timing_windows import TimingWindows, Window
 from jobs.verify import Verification, VerifySettings, verify
 from jobs.verify_check import Check, Tally
-from jobs.verify_shadow import mean_length, windows
+from jobs.verify_shadow import mean_length
 from pipeline.actor import ModelActor
 from pipeline.actor_audit import ActorAudit, shadow_selection
 from pipeline.canonical_json import canonical_json, digest_of
@@ -224,23 +223,3 @@ def test_mean_length_within_ten_percent(audited: Path, ratio: tuple[float, float
     tally = Tally("mean_length", "")
     mean_length(estimate_of(audited, *ratio), tally)
     assert tally.check().verdict == verdict
-
-
-def test_windows_are_of_the_run_and_long_enough() -> None:
-    window = Window(
-        attempt="a", actor="x", number=0, first="exits", rows=128, rows_distinct=128, rows_in_flight=32,
-        exits_s=1.0, full_s=2.0, drain_s=0.1, warm_s=0.1, device="cpu",
-    )  # fmt: skip
-    saved = Interval(estimate=0.5, low=0.4, high=0.6)
-    good = TimingWindows(source="run", windows=(window, replace(window, number=1)), time_ratio=saved, saved_share=saved)
-
-    def verdict(found: TimingWindows | NotMeasured) -> str:
-        tally = Tally("windows", "")
-        windows(found, tally)
-        return tally.check().verdict
-
-    assert verdict(good) == "pass"
-    assert verdict(replace(good, source="audit")) == "not_checked"
-    assert verdict(replace(good, saved_share=None)) == "not_checked"
-    assert verdict(NotMeasured(reason="no windows")) == "not_checked"
-    assert verdict(replace(good, windows=(replace(window, rows=127),))) == "mismatch"
