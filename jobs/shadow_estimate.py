@@ -192,11 +192,18 @@ def _clusterings(rows: Sequence[SelectedRow]) -> list[Literal["image", "shard"]]
 
 
 def _weighted(rows: Sequence[SelectedRow], by: Literal["image", "shard"]) -> Sample:
-    names: list[Hashable] = [row.image if by == "image" else row.shard_id for row in rows]
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    """Rows of an image may be all alike; those of a shard are not, however much shards differ."""
+    images = _numbered([row.image for row in rows])
     return Sample(
-        weights=np.array([1 / row.rate for row in rows]), clusters=np.array([numbers[name] for name in names])
+        weights=np.array([1 / row.rate for row in rows]),
+        clusters=images if by == "image" else _numbered([row.shard_id for row in rows]),
+        alike=images,
     )
+
+
+def _numbered(names: Sequence[Hashable]) -> np.ndarray:
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([numbers[name] for name in names])
 
 
 def _saved(executed: int, full: float) -> float:

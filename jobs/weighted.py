@@ -1,8 +1,10 @@
 """Estimates from rows that were chosen with known chances and come in clusters: no row of one image is on its own.
 
 A row counts with one over its chance of being chosen. Shares get the exact interval of as many independent rows as
-would have told as much (Korn and Graubard 1998). Variances are those of the clusters' totals after linearisation,
-clusters taken for draws from many: nothing is deducted where most rows were chosen, which errs on the safe side.
+would have told as much (Korn and Graubard 1998), and never of more than there would be if those of an image were all
+alike: few rows that differ say little about how alike they are, and none says nothing. Variances are those of the
+clusters' totals after linearisation, clusters taken for draws from many: nothing is deducted where most rows were
+chosen, which errs on the safe side.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ class Sample:
     """float64 [N]: one over the chance of being chosen."""
     clusters: np.ndarray
     """int64 [N]: rows with the same number belong together."""
+    alike: np.ndarray | None = None
+    """int64 [N]: rows with the same number may be all alike; left out: those of a cluster."""
 
     @property
     def size(self) -> int:
@@ -42,13 +46,17 @@ class Sample:
 
     def totals(self, values: np.ndarray) -> np.ndarray:
         """Return the weighted sum of `values` [N] in each cluster."""
-        _, places = np.unique(self.clusters, return_inverse=True)
-        return np.bincount(places, weights=self.weights * values)
+        return _totals(self.clusters, self.weights * values)
 
     def independent(self) -> float:
-        """Return the independent rows of equal weight that tell as much if rows of a cluster were all alike."""
-        each = self.totals(np.ones(self.size))
+        """Return the independent rows of equal weight that tell as much if rows that may be alike are."""
+        each = _totals(self.clusters if self.alike is None else self.alike, self.weights)
         return float(each.sum() ** 2 / (each**2).sum())
+
+
+def _totals(groups: np.ndarray, values: np.ndarray) -> np.ndarray:
+    _, places = np.unique(groups, return_inverse=True)
+    return np.bincount(places, weights=values)
 
 
 def ratio(sample: Sample, top: np.ndarray, bottom: np.ndarray) -> tuple[float, float]:
@@ -100,7 +108,7 @@ def _effective(sample: Sample, has: np.ndarray) -> tuple[float, float]:
     if not 0 < found < 1 or error == 0:
         return min(1.0, max(0.0, found)), sample.independent()
     few = (student(math.inf) / student(sample.cluster_count - 1)) ** 2
-    return found, min(float(sample.size), found * (1 - found) / error**2 * few)
+    return found, min(sample.independent(), found * (1 - found) / error**2 * few)
 
 
 def student(degrees: float, *, confidence: float = CONFIDENCE) -> float:

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from jobs.interval import NotMeasured
-from jobs.shadow_estimate import ShadowEstimate, shadow_estimate
+from jobs.shadow_estimate import ENOUGH_SHARDS, ShadowEstimate, estimated, shadow_estimate
+from jobs.shadow_sample import ShadowSample
 from pipeline.actor_audit import shadow_selection
 from pipeline.plan import Plan
+from pipeline.records import COMMIT_SCHEMA
 
 SHARD, OTHER = "000000-a", "000001-b"
 # Of 6 and 4 layers: half of what there is, and three quarters and more.
@@ -136,6 +139,27 @@ def test_a_loss_is_negligible_if_it_is_small_and_within_the_interval(
 ) -> None:
     found = estimate_of(audited({"shallow": 1.0}, [{"shadow": shadow() if n >= lost else None} for n in range(rows)]))
     assert (found.lost, found.loss_is_negligible) == (lost, negligible)
+
+
+def test_many_shards_are_clusters_and_still_many_rows(job: Any) -> None:
+    rule = replace(shadow_selection(job.plan), rates={"shallow": 1.0})
+
+    def found_in(disagree: int) -> ShadowEstimate:
+        rows = [
+            row_of(job, f"{shard:06d}-a", number, shadow=shadow(agrees=50 * shard + number >= disagree))
+            for shard in range(ENOUGH_SHARDS)
+            for number in range(50)
+        ]
+        sample = ShadowSample(rule)
+        sample.add(pa.Table.from_pylist(rows, schema=COMMIT_SCHEMA), None)
+        found = estimated(sample, margin=None)
+        assert isinstance(found, ShadowEstimate)
+        return found
+
+    assert 1 - found_in(0).agreement.low == pytest.approx(0.0037, abs=1e-4), "as of 1,000 rows"
+    lows = [found_in(disagree).agreement.low for disagree in (0, 1, 2, 10)]
+    assert lows == sorted(lows, reverse=True)
+    assert found_in(10).clustered_by == "shard"
 
 
 def test_queries_of_one_image_are_one_cluster(audited: Any, make_job: Callable[..., Any]) -> None:

@@ -50,6 +50,51 @@ def test_no_disagreement_is_bounded_by_clusters_not_by_rows() -> None:
     assert share_interval(unequal, none).high > 1.8 * share_interval(alone, none).high
 
 
+def test_a_first_disagreement_does_not_narrow_the_bound() -> None:
+    images = np.arange(1000) // 5
+    sample = Sample(weights=np.ones(1000), clusters=images)
+    counts = [np.arange(1000) < differing for differing in range(12)]
+    bounds = [share_bound(sample, has) for has in counts]
+    assert bounds[0] == pytest.approx(0.0149, abs=1e-4)
+    assert bounds == sorted(bounds)
+    apart = [np.isin(np.arange(1000), 5 * np.arange(differing)) for differing in range(12)]
+    bounds = [share_bound(sample, has) for has in apart]
+    assert bounds == sorted(bounds)
+
+
+def test_rows_of_a_shard_are_no_more_alike_than_those_of_an_image() -> None:
+    shards, images = np.arange(3000) // 100, np.arange(3000) // 2
+    sample = Sample(weights=np.ones(3000), clusters=shards, alike=images)
+    assert share_interval(sample, np.zeros(3000, bool)).high == pytest.approx(clopper_pearson(0, 1500).high)
+    one = share_interval(sample, np.arange(3000) == 0).high
+    assert clopper_pearson(0, 1500).high < one < 3 * clopper_pearson(0, 1500).high
+
+
+def rarely_drawn(rng: np.random.Generator) -> tuple[float, Sample, np.ndarray]:
+    """A job of 200 images of five rows: in one image of a hundred all differ, elsewhere one row of 500."""
+    images, each = 200, 5
+    whole = np.repeat(rng.random(images) < 0.01, each)
+    differs = whole | (rng.random(images * each) < 0.002)
+    rates = np.where(rng.random(images * each) < 0.5, 0.6, 1.0)
+    chosen = rng.random(images * each) < rates
+    sample = Sample(weights=1 / rates[chosen], clusters=np.repeat(np.arange(images), each)[chosen])
+    return 0.01 + 0.99 * 0.002, sample, differs[chosen]
+
+
+def test_shares_of_rare_rows_that_come_together_are_covered() -> None:
+    rng = np.random.default_rng(11)
+    inside = bounded = few = 0
+    for _ in range(TRIALS):
+        truth, sample, differs = rarely_drawn(rng)
+        found = share_interval(sample, differs)
+        inside += found.low <= truth <= found.high
+        bounded += truth <= share_bound(sample, differs)
+        few += 0 < differs.sum() < 5
+    assert inside / TRIALS >= 0.917
+    assert bounded / TRIALS >= 0.917
+    assert few > TRIALS / 10, "often a few rows of different images are all there is"
+
+
 def drawn(rng: np.random.Generator, *, together: float) -> tuple[float, Sample, np.ndarray]:
     """A job of 1,500 images of four rows, shallow ones of which differ more often and are chosen less often.
 
