@@ -9,6 +9,7 @@ from typing import Any
 
 from jobs import verify_files, verify_plan, verify_shadow
 from jobs.evidence import Evidence, evidence_of
+from jobs.savings import Savings
 from jobs.shadow_estimate import shadow_estimate
 from jobs.verify_audits import audits
 from jobs.verify_check import Check, Tally, guarded
@@ -16,6 +17,7 @@ from jobs.verify_folder import Folder, read_folder
 from jobs.verify_headline import headline_agrees
 from jobs.verify_inputs import InputsAtHand, inputs
 from jobs.verify_model import JobModel, NoModel, job_model
+from jobs.verify_report import is_reported, report_agrees
 from jobs.verify_rerun import Rerun, rerun
 from jobs.verify_row_cost import RowCosts
 from jobs.verify_rows import RowChecks
@@ -88,12 +90,17 @@ def verify(
     checks = [_check("documents", verify_files.documents, folder)]
     if folder.plan is not None and folder.manifest is not None:
         checks += _files(folder)
+        found: list[Savings] = []
+        checks.append(_check("headline", partial(headline_agrees, keep=found.append), folder))
         checks += _rows(folder, settings, on_rows)
         checks += _audit(folder)
         at_hand = InputsAtHand(moved=settings.inputs, read=settings.rerun, seed=settings.seed)
         checks.append(_check("inputs", partial(inputs, at_hand=at_hand), folder))
         if settings.rerun:
             checks.append(_rerun(folder, settings))
+        if found and is_reported(folder):
+            # The last one: it is about the outcome of the others too.
+            checks.append(_check("report", partial(report_agrees, found=found[0], checks=tuple(checks)), folder))
     return Verification(output=ledger.storage.url, checks=tuple(checks))
 
 
@@ -112,7 +119,6 @@ def _files(folder: Folder) -> list[Check]:
         _check("fingerprint", verify_plan.fingerprint, folder),
         _check("settings", verify_plan.settings, folder),
         _check("environment", verify_plan.environment, folder),
-        _check("headline", headline_agrees, folder),
     ]
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from jobs.headline import headline
 from jobs.recompute_sql import recompute_sql, recomputed
-from jobs.savings import savings
+from jobs.savings import Savings, savings
 from jobs.verify_check import Tally
 from jobs.verify_folder import Folder
 from pipeline.receipts import LedgerError
@@ -16,8 +17,11 @@ from pipeline.storage import FileAbsent
 REPORT = "report/report.json"
 
 
-def headline_agrees(folder: Folder, tally: Tally) -> None:
-    """SQL over exactly the manifest's parts gives every line of the headline to the last digit."""
+def headline_agrees(folder: Folder, tally: Tally, *, keep: Callable[[Savings], None] = lambda found: None) -> None:
+    """SQL over exactly the manifest's parts gives every line of the headline to the last digit.
+
+    `keep` is given the census, for further checks.
+    """
     import duckdb
 
     try:
@@ -25,6 +29,7 @@ def headline_agrees(folder: Folder, tally: Tally) -> None:
     except LedgerError as error:
         tally.missing("census of the rows", "rows that can be read", error)
         return
+    keep(found)
     census = headline(found)
     try:
         lines, tasks = recomputed(folder.ledger.storage, recompute_sql(found), queries=2)

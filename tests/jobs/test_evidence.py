@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.evidence import evidence_of
+from jobs.evidence import evidence_of, with_all_at_hand
 from jobs.verify_check import Check, Finding, Verdict
 
 ROWS = ("documents", "receipts", "tiling", "rows", "status", "depths", "texts", "costs", "sharing", "headline")
@@ -60,6 +60,15 @@ def test_rows_run_again_afterwards_stand_in_for_those_of_the_run() -> None:
     assert evidence_of(checks(*names)).level == 2
     assert evidence_of(checks(*names, "shadow_of_audit")).level == 3
     assert evidence_of(checks(*names, "shadow_of_audit", "shadow", shadow="not_checked")).level == 2
+
+
+def test_what_would_be_if_all_were_at_hand() -> None:
+    here = checks(*ALL[:-1], inputs="not_checked", texts="missing")
+    assert evidence_of(here).level == 0
+    assert evidence_of(with_all_at_hand(here)).level == 5
+    assert evidence_of(with_all_at_hand(checks(*ALL[:-1], windows="not_checked"))).level == 3
+    assert evidence_of(with_all_at_hand(checks(*ALL, rerun="mismatch"))).level == 0
+    assert evidence_of(with_all_at_hand(checks(*ALL, digests="missing"))).level == 1
 
 
 def test_what_lacks_has_a_remedy() -> None:

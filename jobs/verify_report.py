@@ -1,0 +1,96 @@
+"""The stored report is of this folder as it is now: its script, its savings, and no more evidence than there is."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any
+
+from jobs.evidence import evidence_of, with_all_at_hand
+from jobs.recompute_sql import RECOMPUTE, recompute_sql
+from jobs.savings import Savings
+from jobs.verify_check import Check, Tally
+from jobs.verify_folder import Folder
+from jobs.verify_headline import REPORT
+from pipeline.canonical_json import digest_of
+from pipeline.ledger import MANIFEST
+
+_CLOSE = 1e-6
+"""Between two machines' libraries: intervals are no integers."""
+
+
+def is_reported(folder: Folder) -> bool:
+    """Return whether there is a report."""
+    return any(folder.ledger.storage.exists(path) for path in (REPORT, RECOMPUTE))
+
+
+def report_agrees(folder: Folder, tally: Tally, *, found: Savings, checks: Sequence[Check]) -> None:
+    """The report's script is the one that is made now, and its savings and evidence level are those found now."""
+    storage = folder.ledger.storage
+    document = json.loads(storage.read(REPORT)) if storage.exists(REPORT) else {}
+    if storage.exists(RECOMPUTE):
+        _script(storage.read(RECOMPUTE), recompute_sql(found).encode(), document, tally)
+    if not document:
+        return
+    if document["provenance"]["manifest_sha256"] != digest_of(storage.read(MANIFEST)):
+        tally.not_checked(f"{REPORT} is of an earlier state of this folder: 'mue report OUT' writes it anew")
+        return
+    said = dict(_leaves(document["savings"]))
+    for name, value in _leaves(found.document()):
+        if name in said:
+            tally.look()
+            if not _same(value, said[name]):
+                tally.mismatch(f"{REPORT}: savings{name}", value, said[name])
+    if document["verification"] is not None:
+        _level(document["verification"]["evidence"], checks, tally)
+
+
+def _script(stored: bytes, made: bytes, document: Mapping[str, Any], tally: Tally) -> None:
+    tally.look()
+    if stored == made:
+        return
+    version, own = document.get("mue"), importlib.metadata.version("mue")
+    if version is not None and version != own:
+        tally.not_checked(f"{RECOMPUTE} was written by mue {version}, this is {own}: 'mue report OUT' writes it anew")
+        return
+    lines = zip_longest(made.splitlines(keepends=True), stored.splitlines(keepends=True), fillvalue=b"")
+    number, (expected, other) = next((n, pair) for n, pair in enumerate(lines, 1) if pair[0] != pair[1])
+    tally.mismatch(f"{RECOMPUTE}: line {number}", _shown(expected), _shown(other))
+
+
+def _level(claimed: Mapping[str, Any], checks: Sequence[Check], tally: Tally) -> None:
+    """A report may rest on inputs, a model and rows run again that are not at hand here, and on nothing else."""
+    tally.look()
+    level, here, most = int(claimed["level"]), evidence_of(checks).level, evidence_of(with_all_at_hand(checks)).level
+    if not str(claimed["name"]).startswith(f"L{level} "):
+        tally.mismatch(f"{REPORT}: evidence", f"the name of L{level}", claimed["name"])
+    if level > most:
+        tally.mismatch(f"{REPORT}: evidence level", f"L{most} at most", f"L{level}")
+    elif level > here:
+        tally.note(f"it claims L{level}; with what is at hand here L{here} is found")
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every leaf with the way to it; bounds that are none are null."""
+    if isinstance(value, Mapping):
+        inner = [(f".{key}", each) for key, each in value.items()]
+    elif isinstance(value, (list, tuple)):
+        inner = [(f"[{place}]", each) for place, each in enumerate(value)]
+    else:
+        yield name, None if isinstance(value, float) and not math.isfinite(value) else value
+        return
+    for step, each in inner:
+        yield from _leaves(each, name + step)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, (int, float)):
+        return math.isclose(one, other, rel_tol=_CLOSE, abs_tol=_CLOSE**2)
+    return bool(one == other)
+
+
+def _shown(line: bytes) -> str:
+    return repr(line.decode(errors="replace").strip()[:200])
