@@ -1,6 +1,7 @@
 """`mue audit run`: rows of a finished job run at full depth, and timing windows measured; the job's rows stay.
 
-All or nothing: `audit/` gets its files when everything is done, and a killed audit leaves none.
+All or nothing: `audit/` gets its files when everything is done, and a killed audit leaves none. One that is stopped,
+refused or fails takes back what its processes wrote to `metrics/`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 from cluster.local import local_layout
 from jobs.audit_record import AuditRecord
 from jobs.audit_rule import AuditRule, audit_rule
+from jobs.audit_traces import delete_traces
 from jobs.audited_rows import AuditedRows
 from jobs.job_folder import open_job
 from jobs.machine import this_machine
@@ -40,6 +42,7 @@ from pipeline.intents import Suspects
 from pipeline.intervals import Ranges, length
 from pipeline.ledger import Ledger
 from pipeline.manifest import file_digest
+from pipeline.patience import patiently
 from pipeline.plan import Plan
 from pipeline.shadow_strata import STRATA
 
@@ -117,10 +120,23 @@ def audit_job(
         clock=time.monotonic(),
     )
     with driving(ledger, job.spec, attempt, audit.stop):
-        return _attempted(audit, progress)
+        try:
+            record = _attempted(audit, progress)
+        except BaseException:
+            delete_traces(ledger.storage, attempt)
+            raise
+        if record is None:
+            assert audit.stop.cause is not None
+            delete_traces(ledger.storage, attempt)
+            reason = f"{audit.stop.cause.reason}: the audit has left nothing; the same command begins anew"
+            return AuditOutcome(exit_code=audit.stop.cause.exit_code, reason=reason)
+        # The manifest vouches for what audits leave.
+        patiently(lambda: ledger.finalize(plan))
+        return AuditOutcome(exit_code=ExitCode.OK, record=record)
 
 
-def _attempted(audit: _Audit, progress: ProgressView) -> AuditOutcome:
+def _attempted(audit: _Audit, progress: ProgressView) -> AuditRecord | None:
+    """Run the audit and write what it found; None where it was stopped."""
     stop, rows = audit.stop, audit.rows
 
     def look() -> None:
@@ -140,13 +156,9 @@ def _attempted(audit: _Audit, progress: ProgressView) -> AuditOutcome:
     except StopNow:
         pass
     if stop.cause is not None:
-        reason = f"{stop.cause.reason}: the audit has left nothing; the same command begins anew"
-        return AuditOutcome(exit_code=stop.cause.exit_code, reason=reason)
+        return None
     look()
-    record = _written(audit)
-    # The manifest vouches for what audits leave.
-    audit.ledger.finalize(audit.plan)
-    return AuditOutcome(exit_code=ExitCode.OK, record=record)
+    return _written(audit)
 
 
 def _ok_rows(ledger: Ledger) -> int:

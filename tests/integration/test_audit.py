@@ -119,6 +119,8 @@ def test_both_ways_of_auditing_find_the_same_and_touch_no_row(shards: Path) -> N
     with pytest.raises(InputsChanged, match=r"not the ones that the job answered, .*: 000001-00001/"):
         audit_job(afterwards.output.url, rate=1.0, progress=quiet)
     assert len(list(Path(afterwards.output.url, "audit").iterdir())) == 2, "a refused audit leaves nothing"
+    metrics = {f"metrics/{path.name}" for path in Path(afterwards.output.url, "metrics").iterdir()}
+    assert metrics == {path for path in manifest.files if path.startswith("metrics/")}
     (shards / "00000.tar").write_bytes(b"x" + (shards / "00000.tar").read_bytes())
     with pytest.raises(FingerprintMismatch, match="000000-00000"):
         audit_job(afterwards.output.url, rate=RATE, progress=quiet)
