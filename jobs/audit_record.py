@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from mue_model.config import Config, ConfigError
-from pipeline.canonical_json import canonical_json, parse_json
+from pipeline.canonical_json import canonical_json, digest_of, parse_json
 from pipeline.ledger import Ledger
 from pipeline.manifest import FileDigest, file_digest
 from pipeline.receipts import LedgerError
@@ -78,6 +78,11 @@ class AuditRecord(Config):
     def to_json(self) -> bytes:
         """Return the bytes of its file."""
         return canonical_json(self.model_dump(mode="json"), indent=1)
+
+
+def parts_digest(ledger: Ledger) -> str:
+    """Return the digest of the live parts as they are."""
+    return digest_of(canonical_json([[part.path, part.sha256] for part in ledger.live_parts()]))
 
 
 def audit_records(ledger: Ledger) -> list[AuditRecord]:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cluster.local import local_layout
-from jobs.audit_record import AuditRecord
+from jobs.audit_record import AuditRecord, parts_digest
 from jobs.audit_rule import AuditRule, audit_rule
 from jobs.audit_traces import delete_traces
 from jobs.audited_rows import AuditedRows
@@ -36,7 +36,6 @@ from jobs.timing_windows import windows_of
 from jobs.window_ranges import window_ranges
 from mue_model.config import ConfigError
 from pipeline.actor_audit import ActorAudit
-from pipeline.canonical_json import canonical_json, digest_of
 from pipeline.exit_codes import ExitCode
 from pipeline.intents import Suspects
 from pipeline.intervals import Ranges, length
@@ -228,7 +227,7 @@ def _written(audit: _Audit) -> AuditRecord:
         began=audit.began,
         wall_s=round(time.monotonic() - audit.clock, 3),
         fingerprint=audit.plan.fingerprint,
-        parts_digest=digest_of(canonical_json([[part.path, part.sha256] for part in audit.ledger.live_parts()])),
+        parts_digest=parts_digest(audit.ledger),
         seed=rule.selection.seed,
         rates=dict(rule.selection.rates),
         rule_from=rule.rule_from,

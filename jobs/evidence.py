@@ -31,6 +31,7 @@ _REMEDIES = {
     "texts": "give the model's folder with --model",
     "costs": "give the model's folder with --model",
     "shadow": "plan the job with audit.rate",
+    "shadow_of_audit": "run 'mue audit run OUT' again",
     "shadow_estimate": "plan the job with audit.rate, or run 'mue audit run OUT'",
     "mean_length": "plan the job with a higher audit.rate, or run 'mue audit run OUT'",
     "windows": "plan the job with audit.windows of 2 or more",
@@ -91,7 +92,8 @@ def _step(level: int, name: str, needed: Sequence[str], checks: Mapping[str, Che
     lacking = [word for word in needed if word not in checks or checks[word].verdict != "pass"]
     if "shadow" in lacking and "shadow" not in checks and "shadow_of_audit" in checks:
         # Rows were run again afterwards instead.
-        lacking = [word for word in lacking if word != "shadow" or checks["shadow_of_audit"].verdict != "pass"]
+        instead = [] if checks["shadow_of_audit"].verdict == "pass" else ["shadow_of_audit"]
+        lacking = instead + [word for word in lacking if word != "shadow"]
     if not lacking:
         held = ", ".join(needed) or "nothing needs to be shown for it"
         return EvidenceStep(level=level, name=name, met=True, reason=held, remedy=None)

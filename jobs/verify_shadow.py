@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jobs.audit_record import AuditRecord, audit_records, audited_rows
+from jobs.audit_record import AuditRecord, audit_records, audited_rows, parts_digest
 from jobs.interval import NotMeasured
 from jobs.metrics_lines import process_lines
 from jobs.shadow_estimate import ShadowEstimate
@@ -35,6 +35,8 @@ class ShadowSource:
     """How many selected rows are on record to have no result, by process, or for all together."""
     record: AuditRecord | None = None
     """What `mue audit run` says of them."""
+    changed: bool = False
+    """Whether parts were written since."""
 
 
 def of_run(folder: Folder) -> ShadowSource:
@@ -65,6 +67,7 @@ def of_audit(folder: Folder) -> ShadowSource | None:
         results=audited_rows(folder.ledger, record),
         lost=lambda: {None: record.rows_selected - record.rows_shadowed},
         record=record,
+        changed=record.parts_digest != parts_digest(folder.ledger),
     )
 
 
@@ -76,7 +79,7 @@ class ShadowChecks:
         self.rows = Tally(source.name, source.claim)
         self.found = 0
         """Rows with a shadow."""
-        self._selected = 0
+        self._selected = self._retried = 0
         self._lost: dict[Hashable, list[str]] = {}
 
     @property
@@ -87,7 +90,6 @@ class ShadowChecks:
     def row(self, where: str, row: Mapping[str, Any]) -> None:
         """Look at one row that is `ok`."""
         self.rows.look()
-        shadow = self._shadow(where, row)
         selection = self._source.selection
         try:
             stratum = selection.stratum(row["image_layers_run"], row["text_layers_run"], row["decoder_layers_run"])
@@ -95,6 +97,10 @@ class ShadowChecks:
             self.rows.mismatch(f"{where}: layers run", "numbers", "nothing")
             return
         selected = selection.selects(row["uid"], stratum)
+        if self._is_later(row):
+            self._retried += selected
+            return
+        shadow = self._shadow(where, row)
         self._selected += selected
         if selected and shadow is None:
             of_rows = self._source.results is None
@@ -108,6 +114,8 @@ class ShadowChecks:
     def finish(self) -> None:
         """Hold the rows that lack a result against what is on record to be lost."""
         self._counts()
+        if self._retried:
+            self.rows.not_checked(f"{self._retried:,} rows were retried since: run 'mue audit run' again")
         recorded = self._source.lost() if self._lost else {}
         for process, lost in self._lost.items():
             if len(lost) <= (known := recorded.get(process, 0)):
@@ -123,12 +131,17 @@ class ShadowChecks:
         record, results = self._source.record, self._source.results
         if record is None or results is None:
             return
-        if record.rows_selected != self._selected:
+        if not self._selected <= record.rows_selected <= self._selected + self._retried:
             expected = f"{self._selected:,}, as many as seed {record.seed} and its rates select"
             self.rows.mismatch(f"{record.path}: rows_selected", expected, f"{record.rows_selected:,}")
         if record.rows_shadowed != len(results):
             expected = f"{len(results):,}, as many as are in {record.shadows_path}"
             self.rows.mismatch(f"{record.path}: rows_shadowed", expected, f"{record.rows_shadowed:,}")
+
+    def _is_later(self, row: Mapping[str, Any]) -> bool:
+        """Whether an audit cannot have seen a row as it is; names of attempts sort by time."""
+        record = self._source.record
+        return record is not None and self._source.changed and row["attempt_id"] > record.attempt
 
     def _shadow(self, where: str, row: Mapping[str, Any]) -> Mapping[str, Any] | None:
         if self._source.results is None:

@@ -60,6 +60,9 @@ def test_rows_run_again_afterwards_stand_in_for_those_of_the_run() -> None:
     assert evidence_of(checks(*names)).level == 2
     assert evidence_of(checks(*names, "shadow_of_audit")).level == 3
     assert evidence_of(checks(*names, "shadow_of_audit", "shadow", shadow="not_checked")).level == 2
+    old = evidence_of(checks(*names, "shadow_of_audit", shadow_of_audit="not_checked"))
+    assert (old.level, old.steps[3].remedy) == (2, "run 'mue audit run OUT' again")
+    assert old.steps[3].reason.startswith("shadow_of_audit: not checked")
 
 
 def test_what_would_be_if_all_were_at_hand() -> None:

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.audit_record import AUDIT_SCHEMA, AuditRecord
+from jobs.audit_record import AUDIT_SCHEMA, AuditRecord, parts_digest
 from jobs.audited_rows import AuditedRows
 from jobs.interval import Interval
+from jobs.retry import spec_of
+from jobs.run_record import RunRecord
 from jobs.shadow_estimate import ShadowEstimate, shadow_estimate
 from jobs.shadow_sample import shadow_sample
 from jobs.verify import Verification, VerifySettings, verify
@@ -23,10 +26,13 @@ from jobs.verify_check import Check, Tally
 from jobs.verify_shadow import mean_length
 from pipeline.actor import ModelActor
 from pipeline.actor_audit import ActorAudit, shadow_selection
-from pipeline.canonical_json import canonical_json, digest_of
+from pipeline.exit_codes import ExitCode
 from pipeline.ledger import Ledger
 from pipeline.manifest import file_digest
 from pipeline.preprocess import DecodeRows
+from pipeline.receipts import live
+from pipeline.records import COMMIT_SCHEMA
+from pipeline.rewrite import FailedRows, PartRewriter
 from pipeline.shadow_strata import STRATA
 from pipeline.shard_rows import iter_tables
 from pipeline.storage import Storage
@@ -39,7 +45,6 @@ RATES = dict.fromkeys(STRATA, 0.6)
 def audited(run_here: Callable[..., Ledger], labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A job without shadow rows whose audit has found some since. Not to be changed."""
     from jobs.planning import prepare
-    from jobs.retry import spec_of
 
     output = tmp_path_factory.mktemp("audited") / "out"
     ledger = run_here(output, [str(labelled)])
@@ -66,7 +71,7 @@ def write_audit(ledger: Ledger, table: pa.Table, *, wanted: int, shadowed: int |
         began="2026-01-02T00:00:00+00:00",
         wall_s=1.0,
         fingerprint=ledger.plan().fingerprint,
-        parts_digest=digest_of(canonical_json([[part.path, part.sha256] for part in ledger.live_parts()])),
+        parts_digest=parts_digest(ledger),
         seed=5,
         rates=RATES,
         rule_from="audit",
@@ -181,6 +186,39 @@ def test_an_audit_that_was_repeated_is_said_to_be(copy: Path) -> None:
     assert "chosen by seed and rates that were given then" in said
     assert "the latest of 2 audits" in said
     assert "declared after the run, with the audit" in said
+
+
+def test_rows_that_were_retried_since_are_no_mismatch(copy: Path) -> None:
+    ledger = Ledger(Storage.open(str(copy)))
+    # The job as it was audited: one of the rows had failed.
+    audited = pq.read_table(copy / f"audit/{ATTEMPT}.parquet")
+    uid = audited["uid"][3].as_py()
+    others = audited.filter(pc.not_equal(audited["uid"], uid))
+    write_audit(ledger, others, wanted=len(others))
+    retry = "20260105T000000-abcdef"
+    record = RunRecord(ledger, spec_of(ledger), retry, retries=1)
+    [(home, row)] = [
+        (receipt, row)
+        for receipt in live(ledger.receipts())
+        for row in ledger.read_part(receipt).to_pylist()
+        if row["uid"] == uid
+    ]
+    rewriter = PartRewriter(ledger, [FailedRows(home, {uid: 1})], attempt=retry, fingerprint=ledger.plan().fingerprint)
+    rewriter.take(pa.Table.from_pylist([row | {"attempt_id": retry}], schema=COMMIT_SCHEMA))
+    record.end(ExitCode.OK, rows=1)
+    ledger.finalize(ledger.plan())
+
+    verified = verify(ledger)
+    assert {check.name for check in verified.checks if check.verdict == "mismatch"} == set()
+    [check] = [check for check in verified.checks if check.name == "shadow_of_audit"]
+    assert (check.verdict, check.notes) == ("not_checked", ("1 rows were retried since: run 'mue audit run' again",))
+    assert (verified.exit_code, verified.evidence.level) == (ExitCode.OK, 2)
+    # Run again, the audit has seen all rows.
+    write_audit(ledger, audited, wanted=len(audited), attempt="20260106T000000-abcdef")
+    assert found_in(verify(ledger)) == "pass: "
+    # Where nothing was written since, a later attempt's name excuses nothing.
+    write_audit(ledger, others, wanted=len(audited), attempt="20260107T000000-abcdef", rows_shadowed=len(audited))
+    assert "rows_shadowed" in found_in(verify(ledger))
 
 
 def test_a_disagreement_hidden_in_an_audit(copy: Path) -> None:
