@@ -28,6 +28,7 @@ from jobs.progress import ProgressView
 from jobs.spec import load_spec
 from jobs.submissions import Submission, last_submission
 from jobs.terminal import Terminal, pairs_table
+from jobs.trusted_clusters import trusted_address
 from pipeline.exit_codes import ExitCode
 from pipeline.ledger import Ledger
 from pipeline.spec import JobSpec
@@ -39,7 +40,7 @@ Address = Annotated[
         "--address",
         metavar="ADDRESS",
         help="The cluster: its dashboard's URL, HOST:PORT of its head, or auto. Left out: where the job was submitted "
-        "last, else RAY_ADDRESS, else a Ray on this machine.",
+        "last, if you submitted there from this machine; else RAY_ADDRESS, else a Ray on this machine.",
     ),
 ]
 Wait = Annotated[
@@ -273,9 +274,10 @@ def _client(address: str | None) -> JobsClient:
 
 
 def _client_of(storage: Storage, address: str | None) -> JobsClient:
-    """The cluster that is named, else the one where the job was submitted last."""
+    """The cluster that is named, else the one where the job was submitted last, if this user has been there."""
     if address is None and _was_submitted(storage):
-        address = last_submission(storage).address
+        last = last_submission(storage)
+        address = trusted_address(last.address, where=f"{storage.url}/{last.path}")
     return _client(address)
 
 

@@ -9,6 +9,9 @@ from typing import Literal, Protocol
 
 from pipeline.errors import PipelineError
 
+ADDRESS_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
+"""Environment variables by which a user names a cluster."""
+
 JobPhase = Literal["PENDING", "RUNNING", "STOPPED", "SUCCEEDED", "FAILED"]
 
 

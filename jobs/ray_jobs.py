@@ -17,9 +17,15 @@ from ray.job_submission import JobSubmissionClient
 from ray.util.state import list_nodes
 from ray.util.state.exception import RayStateApiException
 
-from jobs.jobs_client import ClusterError, ClusterJob, ClusterSilent, SubmissionTaken, SubmissionUnknown
+from jobs.jobs_client import (
+    ADDRESS_VARIABLES,
+    ClusterError,
+    ClusterJob,
+    ClusterSilent,
+    SubmissionTaken,
+    SubmissionUnknown,
+)
 
-_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 _CHATTY = ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging")
 _STARTING_S = 60.0
 _TOKEN = "set RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH to a file with the cluster's token"
@@ -115,7 +121,7 @@ class RayJobs:
 @contextmanager
 def _only(address: str | None) -> Iterator[None]:
     """Let an address that was given count: the client would prefer the environment's."""
-    hidden = {} if address is None else {name: os.environ.pop(name) for name in _VARIABLES if name in os.environ}
+    hidden = {} if address is None else {name: os.environ.pop(name) for name in ADDRESS_VARIABLES if name in os.environ}
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from mue_model.config import Config, ConfigError
+from mue_model.config import Config, ConfigError, parse_config
 from pipeline.canonical_json import canonical_json, parse_json
 from pipeline.storage import Storage
 
@@ -24,8 +24,8 @@ class Submission(Config):
     """The job's name on clusters."""
     number: int = Field(ge=1)
     """Counts up; a number is used once, whatever became of it."""
-    address: str
-    """The job server, without secrets."""
+    address: str = Field(pattern=r"^https?://[A-Za-z0-9.:_~%/\[\]-]+$")
+    """The job server's URL, without secrets. Of another scheme, Ray's client would import the module of that name."""
     at: str
     spec: dict[str, Any]
     """The job's settings."""
@@ -47,7 +47,8 @@ def claim_submission(storage: Storage, *, run: str, address: str, spec: dict[str
     while True:
         number += 1
         at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        found = Submission(run=run, number=number, address=address, at=at, spec=spec)
+        facts = {"run": run, "number": number, "address": address, "at": at, "spec": spec}
+        found = parse_config(Submission, facts, where="a submission")
         if storage.create(found.path, canonical_json(found.model_dump(mode="json"), indent=1)):
             return found
 

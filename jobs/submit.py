@@ -22,6 +22,7 @@ from jobs.reachable import local_paths, named
 from jobs.retry import spec_of
 from jobs.run_name import checked_run_name, run_name
 from jobs.submissions import Submission, claim_submission, submissions
+from jobs.trusted_clusters import trust_cluster
 from mue_model.config import ConfigError, parse_config
 from mue_model.model_names import lasting_name
 from pipeline.lease import LeaseHeld
@@ -76,6 +77,7 @@ def submit_job(spec: JobSpec, client: JobsClient, options: SubmitOptions) -> Sub
     except BaseException:
         ledger.storage.delete(found.path)
         raise
+    trust_cluster(found.address)
     return found
 
 

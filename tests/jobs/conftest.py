@@ -17,6 +17,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from jobs.cli import app
+from jobs.jobs_client import ADDRESS_VARIABLES
 from jobs.logs import PACKAGES
 from jobs.tune import Tuning, tune
 from jobs.tune_settings import TuneSettings
@@ -173,6 +174,16 @@ def _logs_as_before() -> Iterator[None]:
     for logger, (level, handlers) in zip(loggers, before, strict=True):
         logger.setLevel(level)
         logger.handlers = handlers
+
+
+@pytest.fixture(autouse=True)
+def state_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep what commands note for their user in a folder of the test."""
+    folder = tmp_path_factory.mktemp("state")
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    for name in ADDRESS_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    return folder
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,17 @@ def test_numbers_count_up_and_are_never_used_twice(tmp_path: Path) -> None:
         last_submission(storage, 9)
 
 
+@pytest.mark.parametrize("address", ["os://h:1", "ray://h:1", "auto", "http://h'; true '", "http://h:1\n", ""])
+def test_an_address_is_a_plain_url_of_a_job_server(tmp_path: Path, address: str) -> None:
+    storage = Storage.open(str(tmp_path))
+    with pytest.raises(ConfigError, match="address"):
+        claim_submission(storage, run="a", address=address, spec={})
+    found = claim_submission(storage, run="a", address="http://h:1", spec={})
+    storage.write(found.path, storage.read(found.path).replace(b'"http://h:1"', json.dumps(address).encode()))
+    with pytest.raises(ConfigError, match=r"submissions/0001.json: address"):
+        last_submission(storage)
+
+
 def test_of_two_at_once_each_has_a_number_of_its_own(tmp_path: Path) -> None:
     storage = Storage.open(str(tmp_path))
 
@@ -33,6 +45,6 @@ def test_of_two_at_once_each_has_a_number_of_its_own(tmp_path: Path) -> None:
         def list(self, folder: str) -> list[str]:
             return []
 
-    first = claim_submission(storage, run="a", address="", spec={})
-    second = claim_submission(Late(storage.url, storage.folder), run="a", address="", spec={})
+    first = claim_submission(storage, run="a", address="http://h:1", spec={})
+    second = claim_submission(Late(storage.url, storage.folder), run="a", address="http://h:1", spec={})
     assert (first.number, second.number) == (1, 2)

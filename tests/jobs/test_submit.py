@@ -15,6 +15,7 @@ from jobs.jobs_client import ClusterSilent, SubmissionTaken
 from jobs.spec import load_spec
 from jobs.submissions import submissions
 from jobs.submit import SubmitOptions, is_this_machine, resume_spec, submit_job
+from jobs.trusted_clusters import trusted_address
 from mue_model.config import ConfigError
 from pipeline.driver_identity import Driver
 from pipeline.lease import LeaseHeld, take_lease
@@ -58,6 +59,17 @@ def test_a_job_arrives_with_its_settings_and_an_id_of_its_own(
     assert [known.id for known in submissions(storage)] == [first.id, second.id]
     assert resume_spec(storage) == spec_of()
     assert Ledger(storage).plan().shards, "its status can be told from now on"
+
+
+def test_only_a_cluster_that_took_a_job_is_trusted_later(client: FakeJobs, spec_of: Callable[..., JobSpec]) -> None:
+    client.address, client.silent = "http://cluster.example:8265", True
+    with pytest.raises(ClusterSilent):
+        submit_job(spec_of(), client, SubmitOptions(shared_paths=True))
+    with pytest.raises(ConfigError):
+        trusted_address(client.address, where="")
+    client.silent = False
+    submit_job(spec_of(), client, SubmitOptions(shared_paths=True))
+    assert trusted_address(client.address, where="")
 
 
 def test_paths_arrive_absolute(

@@ -46,6 +46,7 @@ class RayNodes:
         self.environment = {**os.environ, "PATH": path, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
         # A busy machine is slow to start processes, and slow to answer for them.
         self.environment |= {"RAY_raylet_start_wait_time_s": "300", "RAY_health_check_timeout_ms": "60000"}
+        self.environment["XDG_STATE_HOME"] = str(self.folder)
         for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_AUTH_TOKEN"):
             self.environment.pop(name, None)
         self._nodes: list[subprocess.Popen[bytes]] = []
