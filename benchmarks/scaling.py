@@ -72,9 +72,7 @@ def measured(folder: Path, actors: int, pace: float, seconds: float) -> dict[str
     wall_s = time.monotonic() - began
     if code:
         sys.exit(f"the job with {actors} actors ended with {code}")
-    shape = ClusterShape(
-        nodes=1, cpus_per_node=os.cpu_count() or 1, gpus_per_node=0, actors_per_node=actors, cpus_per_actor=0.1
-    )
+    shape = ClusterShape(nodes=1, cpus_per_node=os.cpu_count() or 1, gpus_per_node=0, actors=actors, cpus_per_actor=0.1)
     planned = project(rows, times, shape)
     return {
         "actors": actors,

@@ -5,10 +5,11 @@ Every stage runs beside the others, so the slowest one sets the pace and the oth
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 START_S = 30.0
-"""Start of a cluster's pipeline on nodes that are there already, beside the loading of the model; assumed."""
+"""Start of a pipeline and its actors, on nodes that are there already, beside the loading of the model; assumed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,22 +32,23 @@ class ClusterShape:
     nodes: int
     cpus_per_node: int
     gpus_per_node: int
-    actors_per_node: int
+    actors: int
+    """Of all nodes."""
     cpus_per_actor: float
     """CPUs that an actor's own threads keep busy, and that read and decode no rows."""
     price_per_node_hour: float | None = None
 
     def __post_init__(self) -> None:
-        if min(self.nodes, self.cpus_per_node, self.actors_per_node) < 1 or self.gpus_per_node < 0:
+        if min(self.nodes, self.cpus_per_node, self.actors) < 1 or self.gpus_per_node < 0:
             raise ValueError(
-                f"{self.nodes} nodes of {self.cpus_per_node} CPUs, {self.gpus_per_node} GPUs, {self.actors_per_node} "
-                "actors: expected at least one node, CPU and actor"
+                f"{self.nodes} nodes of {self.cpus_per_node} CPUs and {self.gpus_per_node} GPUs, {self.actors} actors: "
+                "expected at least one node, CPU and actor"
             )
 
     @property
-    def actors(self) -> int:
-        """Of all nodes."""
-        return self.nodes * self.actors_per_node
+    def actors_per_node(self) -> float:
+        """On average: nodes may have one more or less."""
+        return self.actors / self.nodes
 
     @property
     def preparing_cpus(self) -> float:
@@ -65,6 +67,8 @@ class Projection:
     occupancy: dict[str, float]
     """Share of the time that the stages' processors are at work: `cpu` reads and decodes, `actors` answer."""
     wall_s: float
+    start_s: float
+    """Of these, while actors start and nothing is answered."""
     node_hours: float
     gpu_hours: float
     cost: float | None
@@ -73,8 +77,15 @@ class Projection:
     """CPUs with which a node would keep its actors busy."""
 
 
-def project(rows: int, times: StageTimes, shape: ClusterShape) -> Projection:
-    """Return what `rows` rows take on `shape`.
+def actors_on_gpus(gpus: int, gpus_per_actor: float) -> int:
+    """Return how many actors the GPUs of one node carry: one may have several, but no actor has parts of two."""
+    if gpus_per_actor < 1:
+        return gpus * math.floor(1 / gpus_per_actor + 1e-9)
+    return math.floor(gpus / gpus_per_actor)
+
+
+def project(rows: int, times: StageTimes, shape: ClusterShape, *, pools: int = 1) -> Projection:
+    """Return what `rows` rows take on `shape`, where actors are started `pools` times, one pool after another.
 
     Raises:
         ValueError: Nothing was measured, or there is no row.
@@ -88,7 +99,8 @@ def project(rows: int, times: StageTimes, shape: ClusterShape) -> Projection:
     answered = shape.actors * times.rows_per_s_per_actor
     pace = min(prepared, answered)
     preparing = "read" if times.read_ms > times.decode_ms else "decode"
-    wall_s = START_S + times.load_s + rows / pace
+    start_s = pools * (START_S + times.load_s)
+    wall_s = start_s + rows / pace
     node_hours = shape.nodes * wall_s / 3600
     node_answers = shape.actors_per_node * times.rows_per_s_per_actor
     return Projection(
@@ -97,6 +109,7 @@ def project(rows: int, times: StageTimes, shape: ClusterShape) -> Projection:
         bound_by="answer" if answered <= prepared else preparing,
         occupancy={"cpu": pace / prepared, "actors": pace / answered},
         wall_s=wall_s,
+        start_s=start_s,
         node_hours=node_hours,
         gpu_hours=node_hours * shape.gpus_per_node,
         cost=None if shape.price_per_node_hour is None else node_hours * shape.price_per_node_hour,

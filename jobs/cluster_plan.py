@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cluster.projection import ClusterShape, Projection, StageTimes, project
+from cluster.projection import ClusterShape, Projection, StageTimes, actors_on_gpus, project
 from jobs.dry_run import DryRun
 from jobs.machine import this_machine
 from jobs.progress import duration
+from jobs.run import SEGMENT_SHARDS
 from mue_model.config import ConfigError
 from pipeline.spec import ActorsConfig
 
@@ -28,7 +30,7 @@ class ClusterQuestion:
     cpus: int | None = None
     """Of one node; None: as many as this machine has."""
     rows: int | None = None
-    """None: those of the inputs."""
+    """None: those of the inputs. More of them are taken to lie in more shards of the same size."""
     rows_per_s_per_actor: float | None = None
     """As measured on such a device; None: as sampled here."""
     price_per_node_hour: float | None = None
@@ -41,6 +43,10 @@ class ClusterPlan:
     shape: ClusterShape
     times: StageTimes
     projection: Projection
+    pools: int
+    """Pools of actors, one after another: each segment of the job has one of its own."""
+    needs: tuple[str, ...]
+    """What the settings would have to be for that."""
     not_known: tuple[str, ...]
 
 
@@ -53,30 +59,39 @@ def plan_for_cluster(found: DryRun, question: ClusterQuestion) -> ClusterPlan:
     times = _times(found, question)
     actors = found.job.spec.actors
     cpus = question.cpus or this_machine().cores
-    on_gpu = question.gpus > 0
+    on_gpu = question.gpus > 0 and actors.num_gpus != 0
+    rows = question.rows or found.rows.rows
+    pools = _segments(found, rows)
     try:
         shape = ClusterShape(
             nodes=question.nodes,
             cpus_per_node=cpus,
             gpus_per_node=question.gpus,
-            actors_per_node=_actors_per_node(actors, question, cpus),
+            actors=_actors(actors, question, cpus),
             cpus_per_actor=CPUS_PER_GPU_ACTOR if on_gpu else _busy_threads(found),
             price_per_node_hour=question.price_per_node_hour,
         )
-        projection = project(question.rows or found.rows.rows, times, shape)
+        projection = project(rows, times, shape, pools=pools)
     except ValueError as error:
         raise ConfigError(f"--nodes: {error}") from error
     return ClusterPlan(
-        shape=shape, times=times, projection=projection, not_known=tuple(_not_known(found, question, projection))
+        shape=shape,
+        times=times,
+        projection=projection,
+        pools=pools,
+        needs=tuple(_needs(actors, shape)),
+        not_known=tuple(_not_known(found, question, projection)),
     )
 
 
 def cluster_plan_facts(plan: ClusterPlan) -> dict[str, Any]:
     """Return every figure, ready for JSON."""
     return {
-        "shape": {**asdict(plan.shape), "actors": plan.shape.actors},
+        "shape": {**asdict(plan.shape), "actors_per_node": plan.shape.actors_per_node},
         "measured": asdict(plan.times),
         **asdict(plan.projection),
+        "pools": plan.pools,
+        "needs": list(plan.needs),
         "not_known": list(plan.not_known),
     }
 
@@ -92,6 +107,10 @@ def cluster_plan_rows(plan: ClusterPlan) -> list[tuple[str, str]]:
         ("occupancy", ", ".join(f"{name} {100 * share:.0f} %" for name, share in found.occupancy.items())),
         ("node hours", f"~{found.node_hours:,.1f}" + (f"; GPU hours ~{found.gpu_hours:,.1f}" if gpus else "")),
     ]
+    if plan.pools > 1:
+        shards = f"one for every {SEGMENT_SHARDS:,} shards of {found.rows / plan.pools / SEGMENT_SHARDS:,.0f} rows"
+        lines.append(("starts", f"{plan.pools:,} pools of actors, {shards}; ~{duration(found.start_s)} of the time"))
+    lines += [("needs", text) for text in plan.needs]
     if found.cost is not None:
         lines.append(("cost", f"~{found.cost:,.2f}"))
     if found.bound_by != "answer":
@@ -117,11 +136,29 @@ def _busy_threads(found: DryRun) -> float:
     return 0.1 if found.job.spec.engine.rows_per_s is not None else float(found.sample.threads)
 
 
-def _actors_per_node(actors: ActorsConfig, question: ClusterQuestion, cpus: int) -> int:
-    """As many as the GPUs carry; without GPUs the job's own number, spread over the nodes."""
-    if question.gpus:
-        return max(1, int(question.gpus / (actors.num_gpus or 1.0)))
-    return max(1, (actors.max or actors.min) // question.nodes)
+def _segments(found: DryRun, rows: int) -> int:
+    shards = len(found.job.plan.shards) * rows / max(1, found.rows.rows)
+    return max(1, math.ceil(shards / SEGMENT_SHARDS))
+
+
+def _actors(actors: ActorsConfig, question: ClusterQuestion, cpus: int) -> int:
+    """Of all nodes: as many as the GPUs carry; without GPUs the job's own number. None that Ray could not place."""
+    fitting = math.floor(cpus / actors.num_cpus) if actors.num_cpus else math.inf
+    if question.gpus and actors.num_gpus != 0:
+        gpus = 1.0 if actors.num_gpus is None else actors.num_gpus
+        fitting = min(fitting, actors_on_gpus(question.gpus, gpus))
+        return question.nodes * int(fitting)
+    return int(min(_settings_actors(actors), question.nodes * fitting))
+
+
+def _settings_actors(actors: ActorsConfig) -> int:
+    return actors.max or actors.min
+
+
+def _needs(actors: ActorsConfig, shape: ClusterShape) -> list[str]:
+    if (given := _settings_actors(actors)) != shape.actors:
+        return [f"--actors {shape.actors}: the job's settings say {given}"]
+    return []
 
 
 def _not_known(found: DryRun, question: ClusterQuestion, projection: Projection) -> list[str]:

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.projection import START_S, ClusterShape, StageTimes, project
+from cluster.projection import START_S, ClusterShape, StageTimes, actors_on_gpus, project
 
 TIMES = StageTimes(read_ms=1.0, decode_ms=4.0, rows_per_s_per_actor=100.0, load_s=20.0)
 SHAPE = ClusterShape(
-    nodes=64, cpus_per_node=96, gpus_per_node=8, actors_per_node=8, cpus_per_actor=1.0, price_per_node_hour=30.0
+    nodes=64, cpus_per_node=96, gpus_per_node=8, actors=512, cpus_per_actor=1.0, price_per_node_hour=30.0
 )
 
 times = st.builds(
@@ -25,7 +25,7 @@ shapes = st.builds(
     nodes=st.integers(1, 1000),
     cpus_per_node=st.integers(1, 256),
     gpus_per_node=st.integers(0, 16),
-    actors_per_node=st.integers(1, 32),
+    actors=st.integers(1, 32_000),
     cpus_per_actor=st.floats(0, 8),
 )
 
@@ -64,10 +64,34 @@ def test_the_bound_stage_is_full_and_none_is_fuller(rows: int, measured: StageTi
 def test_twice_the_nodes_are_never_slower_and_twice_as_fast_at_best(
     rows: int, measured: StageTimes, shape: ClusterShape
 ) -> None:
-    one, two = project(rows, measured, shape), project(rows, measured, replace(shape, nodes=2 * shape.nodes))
+    double = replace(shape, nodes=2 * shape.nodes, actors=2 * shape.actors)
+    one, two = project(rows, measured, shape), project(rows, measured, double)
     assert two.rows_per_s == pytest.approx(2 * one.rows_per_s)
     assert two.wall_s <= one.wall_s
     assert two.node_hours >= one.node_hours * (1 - 1e-9), "more nodes cost no less"
+
+
+def test_actors_that_no_node_has_as_many_of_as_another_all_count() -> None:
+    shape = replace(SHAPE, nodes=3, actors=8)
+    assert project(10**6, TIMES, shape).rows_per_s == pytest.approx(800)
+    assert shape.actors_per_node == pytest.approx(8 / 3)
+    few = project(10**6, TIMES, replace(SHAPE, actors=8))
+    assert few.rows_per_s == pytest.approx(800), "most nodes have none"
+
+
+def test_every_pool_takes_its_time_to_start() -> None:
+    one, many = project(10**6, TIMES, SHAPE), project(10**6, TIMES, SHAPE, pools=100)
+    assert (one.start_s, many.start_s) == (START_S + 20, 100 * (START_S + 20))
+    assert many.wall_s - one.wall_s == pytest.approx(99 * (START_S + 20))
+    assert many.node_hours > one.node_hours
+
+
+@pytest.mark.parametrize(
+    ("gpus_per_actor", "actors"),
+    [(1, 8), (2, 4), (3, 2), (16, 0), (0.5, 16), (0.6, 8), (0.4, 16), (0.3, 24), (0.1, 80)],
+)
+def test_no_actor_has_parts_of_two_gpus(gpus_per_actor: float, actors: int) -> None:
+    assert actors_on_gpus(8, gpus_per_actor) == actors
 
 
 def test_impossible_questions_are_refused() -> None:
