@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jobs.commit_times import commit_times
+from jobs.commit_times import commit_times, segment_of
 from jobs.job_folder import run_facts
 from jobs.job_state import JobState, state_of
 from mue_model.config import ConfigError
@@ -118,8 +118,5 @@ def _segment_of(ledger: Ledger, asked: Scale) -> int | None:
 
 def _has_committed(ledger: Ledger, attempt: str, segment: int) -> bool:
     """Whether a part of the segment, or of a later one, is committed."""
-    for receipt in ledger.receipts():
-        rest = receipt.id.removeprefix(f"{attempt}-")
-        if rest != receipt.id and rest.partition("-")[0].isdecimal() and int(rest.partition("-")[0]) >= segment:
-            return True
-    return False
+    numbers = (segment_of(receipt, attempt) for receipt in ledger.receipts())
+    return any(number is not None and number >= segment for number in numbers)

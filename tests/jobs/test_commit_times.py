@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from jobs.commit_times import RATE_WINDOW_S, commit_times, recent_rate
+from jobs.commit_times import RATE_WINDOW_S, commit_times, recent_rate, segment_of
 
 
 def _rate(job: Any) -> float | None:
@@ -31,6 +31,14 @@ def test_the_rate_is_that_of_the_last_minutes_and_of_one_clock(job: Any) -> None
         _commit(job, 3, 4, offset_s)
         job.written_at("done/a1-0.json", offset_s - 9000)
         assert _rate(job) == pytest.approx((2 + 4) / (RATE_WINDOW_S - 1))
+
+
+def test_which_segment_of_an_attempt_committed(job: Any) -> None:
+    _commit(job, 0, 1, 0)
+    job.commit("20260101T000000-abcdef-0012-000003.r1", job.row("000001-b", 0))
+    first, second = sorted(job.ledger.receipts(), key=lambda receipt: len(receipt.id))
+    assert (segment_of(first, "a1"), segment_of(first, "a")) == (0, None)
+    assert (segment_of(second, "20260101T000000-abcdef"), segment_of(second, "a1")) == (12, None)
 
 
 def test_compacted_receipts_have_the_time_of_their_file(job: Any) -> None:
