@@ -10,6 +10,8 @@ from mue_model.model_names import DEMO_NAME
 from mue_model.seeded import SEEDED_NAME
 from pipeline.spec import JobSpec
 
+_LOCAL_SCHEMES = ("file", "local")
+
 
 @dataclass(frozen=True, kw_only=True)
 class LocalPath:
@@ -24,7 +26,7 @@ def local_paths(spec: JobSpec) -> list[LocalPath]:
     found = [LocalPath(key="output.url", path=_plain(spec.output.url))] if _is_local(spec.output.url) else []
     found += [LocalPath(key="inputs.urls", path=_plain(url)) for url in spec.inputs.urls if _is_local(url)]
     if spec.model not in (DEMO_NAME, SEEDED_NAME) and _is_local(spec.model):
-        found.append(LocalPath(key="model", path=spec.model))
+        found.append(LocalPath(key="model", path=_plain(spec.model)))
     return found
 
 
@@ -41,8 +43,15 @@ def named(paths: Sequence[LocalPath]) -> str:
 
 
 def _is_local(url: str) -> bool:
-    return "://" not in url or url.startswith("file://")
+    """Whether fsspec would look for it on this machine: in `zip://a.tar::file:///b.zip` the last link says where."""
+    scheme, separator, _ = _last_link(url).partition("://")
+    return not separator or scheme.lower() in _LOCAL_SCHEMES
 
 
 def _plain(url: str) -> str:
-    return url.removeprefix("file://")
+    return _last_link(url).rpartition("://")[2]
+
+
+def _last_link(url: str) -> str:
+    """Of a chain; in a plain path two colons mean nothing."""
+    return url.rpartition("::")[2] if "://" in url else url

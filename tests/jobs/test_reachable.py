@@ -19,6 +19,23 @@ def test_paths_are_told_from_urls_and_from_models_that_ship() -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("local:///mnt/a.tar", "/mnt/a.tar"),
+        ("FILE:///mnt/a.tar", "/mnt/a.tar"),
+        ("simplecache::file:///mnt/a.tar", "/mnt/a.tar"),
+        ("zip://a.tar::/mnt/b.zip", "/mnt/b.zip"),
+        ("/mnt/a::b/c.tar", "/mnt/a::b/c.tar"),
+        ("simplecache::s3://b/a.tar", None),
+        ("zip://a.tar::https://h/b.zip", None),
+    ],
+)
+def test_every_way_to_name_this_machine_is_known(url: str, path: str | None) -> None:
+    spec = load_spec(None, inputs=[url], output="s3://b/out", overrides=[])
+    assert [found.path for found in local_paths(spec)] == ([] if path is None else [path])
+
+
+@pytest.mark.parametrize(
     ("path", "inside"),
     [("/mnt/a/b", True), ("/mnt/a", True), ("/mnt/ab", False), ("/mnt/a/../b", False), ("mnt/a", False)],
 )
