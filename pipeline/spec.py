@@ -261,6 +261,11 @@ class JobSpec(Config):
     failures: FailuresConfig = FailuresConfig()
     audit: AuditConfig = AuditConfig()
 
+    @field_validator("model")
+    @classmethod
+    def _no_secrets(cls, value: str) -> str:
+        return without_secrets(value)
+
     @model_validator(mode="after")
     def _task_has_its_field(self) -> Self:
         needed, fields = NAMES[self.task], self.inputs.fields

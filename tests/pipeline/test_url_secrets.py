@@ -26,9 +26,10 @@ def test_a_secret_in_a_url_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(ValueError, match="environment variables") as caught:
         without_secrets(url)
     assert SECRET not in str(caught.value)
-    for arguments in ({"inputs": [url], "output": "out"}, {"inputs": ["a.tar"], "output": url}):
-        with pytest.raises(ConfigError) as refused:
-            load_spec(None, overrides=[], **arguments)
+    whole = {"inputs": ["a.tar"], "output": "out", "overrides": []}
+    for changed in ({"inputs": [url]}, {"output": url}, {"overrides": [f"model='{url}'"]}):
+        with pytest.raises(ConfigError, match="would be written into the plan") as refused:
+            load_spec(None, **(whole | changed))
         assert SECRET not in "".join(traceback.format_exception(refused.value)), "not with -v either"
 
 
