@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import yaml
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 from cluster.kuberay import ray_cluster, ray_job
 from cluster.profiles import profile_text
 from cluster.slurm import slurm_script
-from cluster.spec import ClusterSpec
+from cluster.spec import ClusterSpec, NodeGroup
 from cluster.yaml_text import yaml_text
 from jobs.reachable import lies_under, local_paths, named
 from jobs.run_name import checked_run_name, run_name
@@ -67,11 +68,19 @@ def rendered(target: Target, cluster: ClusterSpec, job: JobSpec | None, *, run: 
         if target == "slurm":
             # All nodes of a Slurm site see the same paths; they must not depend on where the script runs.
             named = job.model_copy(update={"model": lasting_name(job.model)})
-            return slurm_script(cluster, run=name, job_yaml=spec_as_yaml(named))
+            return slurm_script(cluster, run=name, job_yaml=spec_as_yaml(_with_gpus(named, cluster.groups[:1])))
         _check_paths(cluster, job)
+        job = _with_gpus(job, cluster.groups)
         return yaml_text(ray_job(cluster, run=name, job_yaml=spec_as_yaml(job), output=job.output.url))
     except ValueError as error:
         raise ConfigError(f"{target}: {error}") from error
+
+
+def _with_gpus(job: JobSpec, groups: Sequence[NodeGroup]) -> JobSpec:
+    """Let actors ask for a GPU where nodes have any: a node that is not there yet comes only when it is asked for."""
+    if job.actors.num_gpus is not None or not any(group.gpus for group in groups):
+        return job
+    return job.model_copy(update={"actors": job.actors.model_copy(update={"num_gpus": 1.0})})
 
 
 def _check_paths(cluster: ClusterSpec, job: JobSpec) -> None:

@@ -14,7 +14,7 @@ from jobs.stopping import JobStop
 from mue_model.config import ExitConfig, GenerationConfig
 from mue_model.model_folder import ModelFacts
 from pipeline.actor_audit import ActorAudit
-from pipeline.build import Segment, run_segment
+from pipeline.build import Segment, actor_gpus, run_segment
 from pipeline.control import Scale, scale_of
 from pipeline.guard import Guard
 from pipeline.intents import Suspects
@@ -46,6 +46,7 @@ class SegmentRun:
         work: Work = run_segment,
         audit: Callable[[list[ShardRead]], ActorAudit | None] | None = None,
         on_scale: OnScale = lambda scale, segment: None,
+        gpus: Callable[[ActorsConfig], float] = actor_gpus,
     ) -> None:
         """Run nothing yet.
 
@@ -59,8 +60,10 @@ class SegmentRun:
             work: Done on each segment: as a rule its rows are committed.
             audit: Says what the processes of some reads are told; left out: what the plan says.
             on_scale: Told when other actors are asked for.
+            gpus: Of one actor, by what the cluster has now.
         """
         self._job, self._node_cpus, self._on_scale = job, node_cpus, on_scale
+        self._gpus, self._gpus_asked = gpus, 0.0
         self._scale: Scale | None = None
         self._plan, self._ledger, self._attempt, self._stop, self._work = plan, ledger, attempt, stop, work
         self._audit = audit
@@ -76,7 +79,7 @@ class SegmentRun:
             return False
         number = next(self._numbers)
         self._heed_scale(number)
-        job = _with_threads(_with_actors(self._job, self._scale), self._node_cpus)
+        job = self._with_gpus(_with_threads(_with_actors(self._job, self._scale), self._node_cpus))
         segment = Segment(
             number=number,
             attempt=self._attempt,
@@ -109,6 +112,11 @@ class SegmentRun:
             self._scale = scale
             self._on_scale(scale, segment)
 
+    def _with_gpus(self, job: PreparedJob) -> PreparedJob:
+        """Once on GPUs, always: where their nodes are gone, others are to come, and not CPUs to answer instead."""
+        self._gpus_asked = self._gpus_asked or self._gpus(job.spec.actors)
+        return _with_settings(job, num_gpus=self._gpus_asked)
+
     def _guard(self, watched: bool, suspects: Suspects) -> Guard:
         return Guard(
             output=self._ledger.storage.url,
@@ -124,8 +132,12 @@ class SegmentRun:
 def _with_actors(job: PreparedJob, scale: Scale | None) -> PreparedJob:
     if scale is None:
         return job
-    actors = job.spec.actors.model_copy(update={"min": scale.min, "max": scale.max})
-    return replace(job, spec=job.spec.model_copy(update={"actors": actors}))
+    return _with_settings(job, min=scale.min, max=scale.max)
+
+
+def _with_settings(job: PreparedJob, **actors: float) -> PreparedJob:
+    changed = job.spec.actors.model_copy(update=actors)
+    return replace(job, spec=job.spec.model_copy(update={"actors": changed}))
 
 
 def _with_threads(job: PreparedJob, node_cpus: Sequence[int]) -> PreparedJob:

@@ -163,11 +163,15 @@ def _with_shadows(actors: ActorsConfig, audit: ActorAudit | None) -> ActorsConfi
     return actors.model_copy(update={"concurrent_calls": math.ceil(SHADOW_CALLS * actors.concurrent_calls)})
 
 
+def actor_gpus(actors: ActorsConfig) -> float:
+    """Return the Ray GPUs of one actor; where the settings do not say, by what the cluster has now."""
+    if actors.num_gpus is not None:
+        return actors.num_gpus
+    return 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
+
+
 def _on_actors(rows: Dataset, actors: ActorsConfig, constructor_args: tuple[object, ...]) -> Dataset:
     """Send `rows` through a pool of model actors."""
-    gpus = actors.num_gpus
-    if gpus is None:
-        gpus = 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
     with _unnamed_settings():
         return rows.map_batches(
             GuardedModelActor,
@@ -176,7 +180,7 @@ def _on_actors(rows: Dataset, actors: ActorsConfig, constructor_args: tuple[obje
             batch_size=actors.rows_per_call,
             compute=_pool(actors),
             num_cpus=actors.num_cpus,
-            num_gpus=gpus,
+            num_gpus=actor_gpus(actors),
             max_restarts=UNBOUNDED,
             max_task_retries=actors.max_restarts,
         )

@@ -157,7 +157,8 @@ class ActorsConfig(Config):
     num_cpus: float = Field(default=0.5, ge=0)
     """Ray CPUs that one actor reserves (a scheduling token, not a limit on threads)."""
     num_gpus: float | None = Field(default=None, ge=0)
-    """Ray GPUs that one actor reserves; left out: 1 where the cluster has GPUs, else 0."""
+    """Ray GPUs that one actor reserves; left out: 1 where the cluster has GPUs, else 0. To be said where GPU nodes come
+    only when they are asked for; 'mue cluster render' does."""
     concurrent_calls: int = Field(default=8, gt=0)
     """Ray calls in one actor at a time; their rows share the engine's groups. A call ends with its slowest row: groups
     stay full while calls x rows per call are twice the rows in flight."""

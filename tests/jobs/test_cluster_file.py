@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import yaml
@@ -14,6 +15,10 @@ from pipeline.spec import JobSpec
 
 def job(*inputs: str, output: str = "s3://out/run", overrides: list[str] | None = None) -> JobSpec:
     return load_spec(None, inputs=inputs or ["s3://in/*.tar"], output=output, overrides=overrides or [])
+
+
+def on_gpus(spec: JobSpec) -> JobSpec:
+    return spec.model_copy(update={"actors": spec.actors.model_copy(update={"num_gpus": 1.0})})
 
 
 def test_a_file_and_settings_on_top_of_it(tmp_path: Path) -> None:
@@ -40,7 +45,7 @@ def test_the_job_in_a_manifest_is_the_job(tmp_path: Path) -> None:
     )
     path = tmp_path / "job.yaml"
     path.write_text(config["data"]["job.yaml"])
-    assert load_spec(str(path), inputs=[], output=None, overrides=[]) == spec
+    assert load_spec(str(path), inputs=[], output=None, overrides=[]) == on_gpus(spec)
     assert ray_job["metadata"]["name"].startswith("run-")
 
 
@@ -50,8 +55,32 @@ def test_the_job_in_a_script_is_the_job() -> None:
     [text] = [
         word.removeprefix("JOB_YAML=") for word in shlex.split(script, comments=True) if word.startswith("JOB_YAML=")
     ]
-    assert JobSpec.model_validate(yaml.safe_load(text)) == spec
+    assert JobSpec.model_validate(yaml.safe_load(text)) == on_gpus(spec)
     assert "#SBATCH --job-name=mine" in script
+
+
+@pytest.mark.parametrize(
+    ("target", "profile", "said", "rendered_as"),
+    [
+        ("rayjob", "gpu-spot", [], 1),
+        ("rayjob", "gpu-spot", ["actors.num_gpus=0"], 0),
+        ("rayjob", "gpu-spot", ["actors.num_gpus=0.25"], 0.25),
+        ("rayjob", "cpu", [], None),
+        ("slurm", "slurm", [], 1),
+        ("slurm", "gpu-spot", [], None),
+    ],
+)
+def test_actors_ask_for_gpus_where_nodes_have_any(
+    target: Literal["rayjob", "slurm"], profile: str, said: list[str], rendered_as: float | None
+) -> None:
+    """Else the autoscaler would bring no GPU node, and CPUs would answer. Slurm's nodes are the first group's."""
+    cluster = load_cluster(None, profile=profile, overrides=["shared_claim=c"])
+    text = rendered(target, cluster, job("/mnt/shared/a.tar", overrides=said), run="mine")
+    if target == "rayjob":
+        text = next(yaml.safe_load_all(text))["data"]["job.yaml"]
+    else:
+        text = next(word for word in shlex.split(text, comments=True) if word.startswith("JOB_YAML="))[9:]
+    assert JobSpec.model_validate(yaml.safe_load(text)).actors.num_gpus == rendered_as
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,14 @@ from pipeline.exit_codes import ExitCode
 from pipeline.intents import Suspects
 from pipeline.segment_failure import SegmentFailed
 from pipeline.shard_read import ShardRead
-from pipeline.spec import InputsConfig, JobSpec, OutputConfig
+from pipeline.spec import ActorsConfig, InputsConfig, JobSpec, OutputConfig
 
 READ = ShardRead(shard_id="000000-a", url="in/a.tar", size=1)
 CAUSE = StopCause(exit_code=ExitCode.INTERRUPTED, reason="stopped by SIGTERM")
+
+
+def no_gpus(actors: ActorsConfig) -> float:
+    return actors.num_gpus or 0.0
 
 
 class Run:
@@ -35,8 +39,9 @@ class Run:
         self.stop = JobStop(job.ledger.storage, "a1", drain_s=30)
         self._error = error
         self.run = SegmentRun(
-            prepare(spec), job.plan, job.ledger, "a1", self.stop, node_cpus=(4,), work=self._work, **more
-        )
+            prepare(spec), job.plan, job.ledger, "a1", self.stop, node_cpus=(4,), work=self._work,
+            **{"gpus": no_gpus} | more,
+        )  # fmt: skip
 
     def _work(self, spec: JobSpec, segment: Segment, *rest: object) -> None:
         self.seen.append((spec, segment))
@@ -66,8 +71,9 @@ def test_processes_are_told_what_the_plan_audits_or_what_the_caller_says(job: An
     for plan, audit in ((audited, None), (job.plan, lambda reads: asked)):
         work = Run(job, tmp_path)
         work.run = SegmentRun(
-            prepare(work.spec), plan, job.ledger, "a1", work.stop, node_cpus=(4,), work=work._work, audit=audit
-        )
+            prepare(work.spec), plan, job.ledger, "a1", work.stop, node_cpus=(4,), work=work._work, audit=audit,
+            gpus=no_gpus,
+        )  # fmt: skip
         work()
         found = work.seen[0][1].audit
         assert found is not None
@@ -112,3 +118,12 @@ def test_a_request_for_actors_cuts_a_segment_short_and_the_next_one_has_them(job
     assert first.stop_watch().stopped()
     assert not second.stop_watch().stopped()
     assert not third.stop_watch().stopped()
+
+
+def test_a_job_that_was_on_gpus_waits_for_them_when_their_nodes_are_gone(job: Any, tmp_path: Path) -> None:
+    there = iter([0.0, 1.0, 0.0])
+    run = Run(job, tmp_path, gpus=lambda actors: next(there))
+    run()
+    run()
+    run()
+    assert [spec.actors.num_gpus for spec, _ in run.seen] == [0, 1, 1]
