@@ -52,10 +52,8 @@ def worker_pod(spec: ClusterSpec, group: NodeGroup) -> dict[str, Any]:
         pod["spec"]["tolerations"] = [
             {"key": key, "operator": "Exists", "effect": "NoSchedule"} for key in dict.fromkeys(taints)
         ]
-    if spec.service_account:
-        pod["spec"]["serviceAccountName"] = spec.service_account
-    else:
-        pod["spec"]["automountServiceAccountToken"] = False
+    # A cloud's identity comes without it; on the head Ray's autoscaler needs one.
+    pod["spec"]["automountServiceAccountToken"] = False
     return pod
 
 
@@ -97,6 +95,8 @@ def _pod(
         "terminationGracePeriodSeconds": spec.grace_s,
         "securityContext": {"fsGroup": 1000},
     }
+    if spec.service_account:
+        pod["serviceAccountName"] = spec.service_account
     if node_selector:
         pod["nodeSelector"] = dict(node_selector)
     return {"metadata": {}, "spec": pod}

@@ -145,7 +145,8 @@ class ClusterSpec(ClusterConfig):
     """Kubernetes Secret whose entries become environment variables of every pod, as for S3 keys. Only its name is
     rendered."""
     service_account: str | None = None
-    """Kubernetes service account of the workers, as for a cloud's workload identity."""
+    """Kubernetes service account of every pod, as for a cloud's workload identity; it must exist. KubeRay lets it do
+    what the head's autoscaler does; workers have no token of it."""
     shared_claim: str | None = None
     """PersistentVolumeClaim mounted at `shared_path` in every pod, for inputs, models or the output."""
     shared_path: str = "/mnt/shared"

@@ -37,7 +37,7 @@ def full() -> ClusterSpec:
         ),
         deadline_h=36.5,
         env_secret="object-store",
-        service_account="mue-worker",
+        service_account="mue-job",
         shared_claim="corpus",
         shared_path="/mnt/corpus",
         slurm=SlurmConfig(partition="gpu", account="proj-1", activate="/opt/mue/bin/activate", shared_folder="/home/u"),

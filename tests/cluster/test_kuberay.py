@@ -99,6 +99,16 @@ def test_every_pod_has_token_authentication_shared_memory_and_time_to_end(full: 
             assert container["envFrom"] == [{"secretRef": {"name": "object-store"}}]
 
 
+def test_every_pod_has_the_service_account_and_no_worker_its_token(full: ClusterSpec) -> None:
+    """The driver on the head reads and writes the store too; Kubernetes' own token is for its autoscaler."""
+    for spec in (full, full.model_copy(update={"service_account": None})):
+        for document in (ray_cluster(spec), job_of(spec)[1]):
+            head, *workers = (pod["spec"] for pod in pods_of(document))
+            assert {pod.get("serviceAccountName") for pod in (head, *workers)} == {spec.service_account}
+            assert "automountServiceAccountToken" not in head
+            assert [pod["automountServiceAccountToken"] for pod in workers] == [False, False]
+
+
 def test_the_object_store_fits_its_shared_memory(full: ClusterSpec) -> None:
     for group, found in zip(full.groups, cluster_of(ray_cluster(full))["workerGroupSpecs"], strict=True):
         [memory] = [v for v in found["template"]["spec"]["volumes"] if v["name"] == "shared-memory"]
