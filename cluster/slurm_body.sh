@@ -36,15 +36,16 @@ done
 mue --log-format json run -c "$private/job.yaml" &
 driver=$!
 # Slurm tells this shell before it ends the job: the rows in hand finish and are committed.
-told=0
-trap 'told=1; kill -TERM "$driver" 2> /dev/null || true' TERM
+told=0 ending=0
+trap 'told=1 ending=1; kill -TERM "$driver" 2> /dev/null || true' TERM
 while :; do
   code=0
   wait "$driver" || code=$?
   [ "$told" -eq 1 ] || break  # a signal ends `wait`, not the driver
   told=0
 done
-if [ "$code" -eq "$INTERRUPTED" ]; then
+# Who was interrupted by `mue cancel` is to stay so.
+if [ "$ending" -eq 1 ] && [ "$code" -eq "$INTERRUPTED" ]; then
   scontrol requeue "$SLURM_JOB_ID"
 fi
 exit "$code"

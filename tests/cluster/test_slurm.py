@@ -133,6 +133,12 @@ def test_a_job_that_is_told_to_end_drains_and_is_requeued(site: Path) -> None:
     assert "scontrol requeue 4711" in (site / "calls").read_text()
 
 
+def test_a_job_that_was_cancelled_is_not_requeued(site: Path) -> None:
+    done = run_script(site, f"exit {INTERRUPTED}")
+    assert done.returncode == INTERRUPTED
+    assert "requeue" not in (site / "calls").read_text()
+
+
 def test_a_job_that_failed_for_another_reason_is_not_requeued(site: Path) -> None:
     done = run_script(site, "exit 3")
     assert done.returncode == 3
