@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -87,14 +88,16 @@ def site(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_script(site: Path, mue: str, *, signal_after_s: float | None = None) -> subprocess.CompletedProcess[str]:
+def run_script(
+    site: Path, mue: str, *, job: int = 4711, signal_after_s: float | None = None
+) -> subprocess.CompletedProcess[str]:
     (site / "bin" / "mue").write_text(f"#!/usr/bin/env bash\ncat ${{@: -1}} > {site}/seen.yaml\n{mue}\n")
     (site / "bin" / "mue").chmod(0o755)
     group = NodeGroup(name="a", nodes_min=2, nodes_max=2, cpus=2, memory_gib=4)
     spec = ClusterSpec(groups=(group,), slurm=SlurmConfig(work_folder=str(site)))
     environment = {
         "PATH": f"{site}/bin:{os.environ['PATH']}",
-        "SLURM_JOB_ID": "4711", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_SUBMIT_DIR": str(site),
+        "SLURM_JOB_ID": str(job), "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_SUBMIT_DIR": str(site),
     }  # fmt: skip
     process = subprocess.Popen(
         [shutil.which("bash") or "bash", "-c", slurm_script(spec, run="r", job_yaml=JOB)],
@@ -119,11 +122,27 @@ def test_ray_runs_on_every_node_with_a_private_token_and_the_job_beside_its_head
     assert "--dashboard-host=127.0.0.1" in calls
     assert "-w n2 ray start --block" in calls
     assert (site / "seen.yaml").read_text() == JOB
-    assert (site / "address").read_text() == "n1:24711 token\n"
+    assert (site / "address").read_text() == "n1:26844 token\n"
     assert (site / "mode").read_text() == "700\n", "nobody else reaches the token"
     assert int((site / "length").read_text()) == 64
     assert (site / "length").read_text() not in calls
     assert not [path for path in site.iterdir() if path.name.startswith("mue-4711-")], "the token is gone"
+
+
+def test_jobs_that_share_a_node_share_no_port(site: Path) -> None:
+    """Those of an array or a queue have consecutive numbers."""
+    seen: list[int] = []
+    until_ray_is_started = f"until grep -q -- --head {site}/calls 2> /dev/null; do sleep 0.01; done"
+    for job in (2998, 2999, 3000, 3001):
+        (site / "calls").unlink(missing_ok=True)
+        assert run_script(site, until_ray_is_started, job=job).returncode == 0
+        [head] = [call for call in (site / "calls").read_text().splitlines() if "ray start --head" in call]
+        ports = dict(re.findall(r"--([a-z-]*port)=(\d+)", head))
+        assert (ports.pop("min-worker-port"), ports.pop("max-worker-port")) == ("0", "0"), "any that is free"
+        assert set(ports) == {"port", "dashboard-port", "dashboard-agent-listen-port", "ray-client-server-port"}
+        seen += map(int, ports.values())
+    assert len(set(seen)) == len(seen)
+    assert all(1024 < port < 32768 for port in seen), "none that Linux may have given to somebody else"
 
 
 def test_a_job_that_is_told_to_end_drains_and_is_requeued(site: Path) -> None:

@@ -36,17 +36,18 @@ printf '%s' "$JOB_YAML" > "$private/job.yaml"
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$private/token"
 python -c 'import secrets; print(secrets.token_hex(32), end="")' > "$RAY_AUTH_TOKEN_PATH"
 
-# Two jobs may share a node: ports and folders follow from the job's number.
-port=$((20000 + SLURM_JOB_ID % 20000))
+# Two jobs may share a node: ports and folders follow from the job's number. Four ports a job, below those that a kernel
+# gives out, which workers get.
+port=$((20000 + SLURM_JOB_ID % 3000 * 4))
 temp="$WORK/mue-$SLURM_JOB_ID"
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${nodes[0]}
 address="$head:$port"
 resources=(--num-cpus="$CPUS" --num-gpus="$GPUS" --object-store-memory="$STORE_BYTES" --temp-dir="$temp"
-  --dashboard-agent-listen-port=$((port + 2)))
+  --dashboard-agent-listen-port=$((port + 2)) --min-worker-port=0 --max-worker-port=0)
 
 srun --nodes=1 --ntasks=1 -w "$head" ray start --head --block --disable-usage-stats --port="$port" \
-  --dashboard-host=127.0.0.1 --dashboard-port=$((port + 1)) "${resources[@]}" &
+  --dashboard-host=127.0.0.1 --dashboard-port=$((port + 1)) --ray-client-server-port=$((port + 3)) "${resources[@]}" &
 steps+=($!)
 for node in "${nodes[@]:1}"; do
   # They wait for the head by themselves.
