@@ -14,7 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from mue_model.config import ConfigError
-from mue_model.config_errors import Problem, problems_of
+from mue_model.config_errors import Problem, brief, problems_of
 from pipeline.spec import JobSpec
 
 COMMAND_LINE = "command line"
@@ -126,7 +126,7 @@ def with_setting(
     inner = document.get(head)
     if inner is not None and not isinstance(inner, dict):
         raise ConfigError(
-            f"{where}: {above}{head} is {inner!r}, a single value: {rest[0]} cannot be set inside it; "
+            f"{where}: {above}{head} is {brief(inner)}, a single value: {rest[0]} cannot be set inside it; "
             f"set it as a whole, as in --set '{above}{head}={{{rest[0]}: ...}}'"
         )
     return {**document, head: with_setting(inner or {}, tuple(rest), value, where=where, above=f"{above}{head}.")}

@@ -59,8 +59,8 @@ class Quirks(Config):
     """Compute the image relative-position bias and drop it."""
 
 
-_MOST_LAYERS, _LARGEST, _LARGEST_GRID = 1000, 1 << 24, 1 << 10
-"""Far above any model; a config.json beyond them is broken, and would take for ever to find so."""
+_MOST_LAYERS, _LARGEST, _LARGEST_GRID = 1000, 1 << 24, 128
+"""Far above any model; a config.json beyond them is broken, and would take for ever, or all memory, to find so."""
 
 
 class ModelConfig(Config):

@@ -23,6 +23,7 @@ _PLURALS = {"a number": "numbers", "a whole number": "whole numbers", "text": "t
 _WRONG_KIND = ("_type", "_parsing")
 _BRIEF = reprlib.Repr()
 _BRIEF.maxstring = _BRIEF.maxother = 120
+_BRIEF.maxlevel = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +133,9 @@ def _problem(annotation: Any, path: tuple[str, ...], problem: Any) -> Problem:
     if problem["type"].endswith(_WRONG_KIND):
         return _line(path, problem["input"], f"expected {expected(annotation)}")
     if problem["type"] == "literal_error":
-        near = _nearest(str(problem["input"]), [str(value) for value in get_args(annotation)])
-        return _line(path, problem["input"], f"expected {expected(annotation)}{near}")
+        given, known = problem["input"], [str(value) for value in get_args(annotation)]
+        near = _nearest(given, known) if isinstance(given, str) else ""
+        return _line(path, given, f"expected {expected(annotation)}{near}")
     if problem["type"] == "value_error" and isinstance(problem["input"], dict):
         # A check across the keys of a section: its message names the keys itself.
         return Problem(path=path, text=problem["msg"].removeprefix("Value error, "))
@@ -141,8 +143,13 @@ def _problem(annotation: Any, path: tuple[str, ...], problem: Any) -> Problem:
     return _line(path, problem["input"], reason)
 
 
+def brief(value: Any) -> str:
+    """Return `value` as messages show it, short whatever it holds: aliases of YAML make much of a small file."""
+    return _BRIEF.repr(value)
+
+
 def _line(path: tuple[str, ...], value: Any, reason: str) -> Problem:
-    return Problem(path=path, text=f"{'.'.join(path) or '(whole document)'} = {_BRIEF.repr(value)}: {reason}")
+    return Problem(path=path, text=f"{'.'.join(path) or '(whole document)'} = {brief(value)}: {reason}")
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:

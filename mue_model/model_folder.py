@@ -17,6 +17,7 @@ from typing import Any
 from mue_model.config import ConfigError, ExitConfig, GenerationConfig, ModelConfig, parse_config
 from mue_model.grid import STRIDE
 from mue_model.processor import CAPTION_PROMPT, Processor
+from mue_model.regular_file import read_bounded
 from mue_model.tokenizer import BOS, EOS, PAD, UNK
 
 CONFIG_FILE = "config.json"
@@ -120,7 +121,7 @@ def read_model_folder(path: str | Path) -> ModelFacts:
         processor = Processor.from_folder(folder, vocab_size=config.vocab_size)
     except ValueError as error:
         raise ModelFolderError(f"model '{path}': {error}") from error
-    digest = hashlib.sha256((folder / CONFIG_FILE).read_bytes())
+    digest = hashlib.sha256(read_bounded(folder / CONFIG_FILE))
     digest.update(file_digest(weights).encode())
     digest.update(processor.tokenizer.digest.encode())
     return ModelFacts(
@@ -218,7 +219,7 @@ def generation_document(generation: GenerationConfig) -> dict[str, Any]:
 def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file; raise `ModelFolderError` naming the file if there is none."""
     try:
-        document = json.loads(path.read_text("utf-8"))
+        document = json.loads(read_bounded(path).decode())
     except FileNotFoundError as error:
         raise ModelFolderError(f"{path} is missing") from error
     except (OSError, ValueError, RecursionError) as error:

@@ -14,6 +14,8 @@ from typing import Any, Self
 import tokenizers
 from tokenizers import models, pre_tokenizers
 
+from mue_model.regular_file import read_bounded
+
 SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")
 """The tokens with the ids 0 to 3, named as in BART."""
 BOS, PAD, EOS, UNK = range(4)
@@ -188,7 +190,7 @@ def read_merges(path: Path) -> list[Merge]:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_bytes().decode()
+        return read_bounded(path).decode()
     except FileNotFoundError as error:
         raise TokenizerError(f"{path}: missing; a model folder needs {VOCAB_FILE} and {MERGES_FILE}") from error
     except (OSError, UnicodeDecodeError) as error:

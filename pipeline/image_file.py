@@ -6,13 +6,13 @@ A failure is the row's, not the shard's: `ImageFileError` carries the code that 
 from __future__ import annotations
 
 import os
-import stat
 import time
 from collections.abc import Callable
 from typing import Any
 
 import fsspec
 
+from mue_model.regular_file import open_regular
 from pipeline.errors import PipelineError
 from pipeline.file_version import local_version
 from pipeline.identity import is_local
@@ -62,18 +62,14 @@ def read_image(place: str, *, max_bytes: int, version: str | None = None) -> byt
 def read_regular(path: str, *, max_bytes: int, version: str | None = None) -> bytes:
     """Return the bytes of a local file; otherwise as `read_image`, but zero bytes are fine."""
     try:
-        # A pipe without a writer would wait for ever, and a device may do anything once it is opened.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        file = open_regular(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ImageFileError(ErrorCode.MISSING_IMAGE, f"{shown(path)}: there is no such file") from error
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise ImageFileError(ErrorCode.UNREADABLE_IMAGE, f"{shown(path)}: {reason}") from error
-    facts = os.fstat(descriptor)
-    if not stat.S_ISREG(facts.st_mode):
-        os.close(descriptor)
-        raise ImageFileError(ErrorCode.UNREADABLE_IMAGE, f"{shown(path)} is not a regular file")
-    with os.fdopen(descriptor, "rb") as file:
+    with file:
+        facts = os.fstat(file.fileno())
         if version is not None and version != local_version(facts):
             raise ImageFileError(ErrorCode.UNREADABLE_IMAGE, f"{shown(path)} changed after the shard was looked at")
         if facts.st_size > max_bytes:

@@ -121,6 +121,18 @@ def test_a_wrong_file_is_explained(job: str, text: str, expected: str) -> None:
     assert refusal(job).startswith(expected)
 
 
+@pytest.mark.parametrize("override", [None, "task.x=1"])
+def test_aliases_make_no_long_message(job: str, override: str | None) -> None:
+    """As many as these would be gigabytes if all were written out; fewer here, so that a failure ends."""
+    bomb = "&a0 [x, x, x, x, x, x, x, x, x]"
+    for level in range(1, 5):
+        bomb = f"&a{level} [{bomb}{f', *a{level - 1}' * 8}]"
+    Path(job).write_text(f"{JOB}task: {bomb}\n")
+    text = refusal(job, *filter(None, [override]))
+    assert "task" in text
+    assert len(text) < 5000
+
+
 def test_merge_keys_are_no_duplicates(job: str) -> None:
     Path(job).write_text("inputs: {urls: a}\noutput: &o {url: x}\nactors: {<<: {min: 2}, max: 3}\n")
     assert load_spec(job, inputs=[], output=None, overrides=[]).actors.min == 2

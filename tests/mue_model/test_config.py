@@ -60,6 +60,7 @@ def test_a_model_s_heads_divide_its_width(small_config: Any) -> None:
     [
         ({"eos_token_id": -5}, "eos_token_id -5 is no row of the"),
         ({"bos_token_id": 10**9}, "bos_token_id 1000000000 is no row of the"),
+        ({"image_bucket_size": 129}, "less than or equal to 128"),
         ({"attn_scale_factor": 0.0}, "greater than 0"),
         ({"attn_scale_factor": float("nan")}, "finite number"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -172,3 +173,26 @@ def test_no_folder_and_no_local_folder_are_told_apart(tmp_path: Path) -> None:
         read_model_folder(tmp_path / "none")
     with pytest.raises(ModelFolderError, match="only local folders can be read"):
         read_model_folder("s3://bucket/model")
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "exits.json", "preprocessor_config.json", "vocab.json", "merges.txt", "model.safetensors"]
+)
+@pytest.mark.parametrize("kind", ["pipe", "device", "endless"])
+def test_what_would_block_or_never_end_is_not_read(folder: Path, name: str, kind: str) -> None:
+    path = folder / name
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.touch()
+        os.truncate(path, (64 << 20) + 1)
+    if name == "exits.json" and kind != "endless":
+        assert set(read_model_folder(folder).presets) == {"default", "exact"}, "as where there is none"
+    elif name == "model.safetensors" and kind == "endless":
+        read_model_folder(folder)
+    else:
+        with pytest.raises(ModelFolderError, match=name):
+            read_model_folder(folder)
