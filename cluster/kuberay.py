@@ -16,7 +16,7 @@ JOB_FILE = "job.yaml"
 SUBMIT_RETRIES = 3
 """How often KubeRay's submitter tries to reach the head."""
 MOST_CONFIG_BYTES = 1 << 20
-"""What a ConfigMap may hold."""
+"""What a ConfigMap may hold. Of one that is larger than 256 KiB `kubectl apply` can keep no copy: --server-side."""
 
 
 def ray_cluster(spec: ClusterSpec) -> dict[str, Any]:
@@ -99,6 +99,7 @@ def _group(spec: ClusterSpec, group: NodeGroup) -> dict[str, Any]:
         "replicas": group.nodes_min,
         "minReplicas": group.nodes_min,
         "maxReplicas": group.nodes_max,
-        "rayStartParams": {"object-store-memory": str(store_bytes)},
+        # KubeRay would know GPUs by the end of their name in Kubernetes, which need not be "gpu".
+        "rayStartParams": {"num-gpus": str(group.gpus), "object-store-memory": str(store_bytes)},
         "template": worker_pod(spec, group),
     }

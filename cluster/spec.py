@@ -22,6 +22,8 @@ RAY_VERSION = "2.60.0"
 """The Ray that jobs were tested with; image and cluster must agree on it."""
 LONGEST_CLUSTER_NAME = 47
 """KubeRay allows 53 characters for a cluster and appends six to a job's name to make one."""
+END_S = 15
+"""Seconds of `grace_s` that are not for rows."""
 SPOT_TAINTS = ("cloud.google.com/gke-spot", "kubernetes.azure.com/scalesetpriority")
 """Taints with which GKE and AKS mark spot nodes. Elsewhere name one's own in `taints`."""
 
@@ -134,13 +136,14 @@ class ClusterSpec(ClusterConfig):
     idle_s: int = Field(default=120, ge=0, le=86400)
     """Seconds without work after which the autoscaler takes a node away."""
     grace_s: int = Field(default=60, ge=30, le=3600)
-    """Seconds between the announcement of a pod's end and its kill; the rows in hand use them."""
+    """Seconds between the announcement of a pod's end, or of a Slurm job's, and its kill. The rows in hand have all but
+    15 of them, where the job's failures.drain_s says nothing else."""
     retries: int = Field(default=5, ge=0, le=100)
     """How often a job that failed is run anew, on a new cluster; it resumes from the output folder."""
     ttl_s: int = Field(default=3600, ge=0, le=2_592_000)
     """Seconds that a finished job and its cluster are kept, for its logs."""
     deadline_h: float | None = Field(default=None, gt=0, le=24 * 365)
-    """Hours after which a job is given up, all retries together; left out: never."""
+    """Hours of one attempt after which the job is given up; each retry begins to count anew. Left out: never."""
     env_secret: str | None = None
     """Kubernetes Secret whose entries become environment variables of every pod, as for S3 keys. Only its name is
     rendered."""
@@ -159,6 +162,11 @@ class ClusterSpec(ClusterConfig):
     )
     _image = field_validator("image")(classmethod(lambda cls, value: check_image(value)))
     _path = field_validator("shared_path")(classmethod(lambda cls, value: check_absolute_path(value)))
+
+    @property
+    def drain_s(self) -> int:
+        """Seconds of `grace_s` for the rows in hand; the others are for the job to hear of its end, and to end."""
+        return self.grace_s - END_S
 
     @model_validator(mode="after")
     def _groups_differ(self) -> Self:

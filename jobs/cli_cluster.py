@@ -35,7 +35,8 @@ def cluster() -> None:
     \b
     Example:
       mue cluster init --profile gpu-spot > cluster.yaml
-      mue cluster render rayjob --cluster cluster.yaml 's3://in/*.tar' --output s3://out/run | kubectl apply -f -
+      mue cluster render rayjob --cluster cluster.yaml 's3://in/*.tar' --output s3://out/run > job.yaml
+      kubectl apply --server-side -f job.yaml
     """
 
 

@@ -68,19 +68,26 @@ def rendered(target: Target, cluster: ClusterSpec, job: JobSpec | None, *, run: 
         if target == "slurm":
             # All nodes of a Slurm site see the same paths; they must not depend on where the script runs.
             named = job.model_copy(update={"model": lasting_name(job.model)})
-            return slurm_script(cluster, run=name, job_yaml=spec_as_yaml(_with_gpus(named, cluster.groups[:1])))
+            own = _on_cluster(named, cluster, cluster.groups[:1])
+            return slurm_script(cluster, run=name, job_yaml=spec_as_yaml(own))
         _check_paths(cluster, job)
-        job = _with_gpus(job, cluster.groups)
-        return yaml_text(ray_job(cluster, run=name, job_yaml=spec_as_yaml(job), output=job.output.url))
+        own = _on_cluster(job, cluster, cluster.groups)
+        return yaml_text(ray_job(cluster, run=name, job_yaml=spec_as_yaml(own), output=job.output.url))
     except ValueError as error:
         raise ConfigError(f"{target}: {error}") from error
 
 
-def _with_gpus(job: JobSpec, groups: Sequence[NodeGroup]) -> JobSpec:
-    """Let actors ask for a GPU where nodes have any: a node that is not there yet comes only when it is asked for."""
-    if job.actors.num_gpus is not None or not any(group.gpus for group in groups):
-        return job
-    return job.model_copy(update={"actors": job.actors.model_copy(update={"num_gpus": 1.0})})
+def _on_cluster(job: JobSpec, cluster: ClusterSpec, groups: Sequence[NodeGroup]) -> JobSpec:
+    """Return the job with what it leaves to the cluster: how long it may drain, and a GPU for an actor.
+
+    GPUs must be asked for where nodes have any: a node that is not there yet comes only for what is asked for.
+    """
+    actors, failures = job.actors, job.failures
+    if actors.num_gpus is None and any(group.gpus for group in groups):
+        actors = actors.model_copy(update={"num_gpus": 1.0})
+    if "drain_s" not in failures.model_fields_set:
+        failures = failures.model_copy(update={"drain_s": float(cluster.drain_s)})
+    return job.model_copy(update={"actors": actors, "failures": failures})
 
 
 def _check_paths(cluster: ClusterSpec, job: JobSpec) -> None:

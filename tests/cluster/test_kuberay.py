@@ -120,6 +120,8 @@ def test_groups_have_their_gpus_and_only_spot_groups_tolerate_spot_nodes(full: C
     decode, gpu = (pod["spec"] for pod in pods_of(ray_cluster(full))[1:])
     assert gpu["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert "nvidia.com/gpu" not in decode["containers"][0]["resources"]["limits"]
+    groups = cluster_of(ray_cluster(full))["workerGroupSpecs"]
+    assert [group["rayStartParams"]["num-gpus"] for group in groups] == ["0", "1"], "whatever Kubernetes calls them"
     keys = [toleration["key"] for toleration in gpu["tolerations"]]
     assert {"cloud.google.com/gke-spot", "nvidia.com/gpu", "example.com/dedicated"} <= set(keys)
     assert "tolerations" not in decode

@@ -51,4 +51,5 @@ def test_frozen_and_with_room_for_processes() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         group.cpus = 2
     assert NodeGroup(name="a", memory_gib=64).object_store_gib == 19
+    assert 0 < ClusterSpec(grace_s=30).drain_s < 30
     assert ClusterSpec(image="localhost:5000/mue@sha256:" + "a" * 64).image.startswith("localhost")

@@ -17,8 +17,18 @@ def job(*inputs: str, output: str = "s3://out/run", overrides: list[str] | None 
     return load_spec(None, inputs=inputs or ["s3://in/*.tar"], output=output, overrides=overrides or [])
 
 
-def on_gpus(spec: JobSpec) -> JobSpec:
-    return spec.model_copy(update={"actors": spec.actors.model_copy(update={"num_gpus": 1.0})})
+def on_gpus(spec: JobSpec, *, drain_s: float) -> JobSpec:
+    """What a job that leaves them to the cluster gets from it."""
+    actors = spec.actors.model_copy(update={"num_gpus": 1.0})
+    return spec.model_copy(update={"actors": actors, "failures": spec.failures.model_copy(update={"drain_s": drain_s})})
+
+
+def job_in(target: Literal["rayjob", "slurm"], text: str) -> JobSpec:
+    if target == "rayjob":
+        text = next(yaml.safe_load_all(text))["data"]["job.yaml"]
+    else:
+        text = next(word for word in shlex.split(text, comments=True) if word.startswith("JOB_YAML="))[9:]
+    return JobSpec.model_validate(yaml.safe_load(text))
 
 
 def test_a_file_and_settings_on_top_of_it(tmp_path: Path) -> None:
@@ -45,17 +55,14 @@ def test_the_job_in_a_manifest_is_the_job(tmp_path: Path) -> None:
     )
     path = tmp_path / "job.yaml"
     path.write_text(config["data"]["job.yaml"])
-    assert load_spec(str(path), inputs=[], output=None, overrides=[]) == on_gpus(spec)
+    assert load_spec(str(path), inputs=[], output=None, overrides=[]) == on_gpus(spec, drain_s=45)
     assert ray_job["metadata"]["name"].startswith("run-")
 
 
 def test_the_job_in_a_script_is_the_job() -> None:
     spec = job("/data/it's $(here).tar", output="/scratch/run")
     script = rendered("slurm", load_cluster(None, profile="slurm", overrides=[]), spec, run="mine")
-    [text] = [
-        word.removeprefix("JOB_YAML=") for word in shlex.split(script, comments=True) if word.startswith("JOB_YAML=")
-    ]
-    assert JobSpec.model_validate(yaml.safe_load(text)) == on_gpus(spec)
+    assert job_in("slurm", script) == on_gpus(spec, drain_s=105)
     assert "#SBATCH --job-name=mine" in script
 
 
@@ -74,13 +81,18 @@ def test_actors_ask_for_gpus_where_nodes_have_any(
     target: Literal["rayjob", "slurm"], profile: str, said: list[str], rendered_as: float | None
 ) -> None:
     """Else the autoscaler would bring no GPU node, and CPUs would answer. Slurm's nodes are the first group's."""
-    cluster = load_cluster(None, profile=profile, overrides=["shared_claim=c"])
-    text = rendered(target, cluster, job("/mnt/shared/a.tar", overrides=said), run="mine")
-    if target == "rayjob":
-        text = next(yaml.safe_load_all(text))["data"]["job.yaml"]
-    else:
-        text = next(word for word in shlex.split(text, comments=True) if word.startswith("JOB_YAML="))[9:]
-    assert JobSpec.model_validate(yaml.safe_load(text)).actors.num_gpus == rendered_as
+    cluster = load_cluster(None, profile=profile, overrides=[])
+    text = rendered(target, cluster, job(overrides=said), run="mine")
+    assert job_in(target, text).actors.num_gpus == rendered_as
+
+
+@pytest.mark.parametrize(("said", "drain_s"), [([], 285), (["failures.drain_s=25"], 25), (["failures.stuck_s=9"], 285)])
+@pytest.mark.parametrize("target", ["rayjob", "slurm"])
+def test_rows_in_hand_have_what_the_cluster_grants(
+    target: Literal["rayjob", "slurm"], said: list[str], drain_s: float
+) -> None:
+    cluster = load_cluster(None, profile="slurm", overrides=["grace_s=300"])
+    assert job_in(target, rendered(target, cluster, job(overrides=said), run="mine")).failures.drain_s == drain_s
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,17 @@ def test_every_block_says_whether_it_was_run(page: str) -> None:
         )
 
 
+def test_a_job_of_any_size_can_be_applied() -> None:
+    """Else kubectl writes a copy into an annotation, which takes 256 KiB; a job's file may have 1 MiB."""
+    root = DOCS.parent
+    texts = [
+        path.read_text("utf-8") for path in (DOCS / "kubernetes.md", root / "README.md", root / "jobs/cli_cluster.py")
+    ]
+    found = [line for text in texts for line in text.splitlines() if "kubectl apply " in line]
+    assert len(found) == 4
+    assert all("kubectl apply --server-side -f" in line for line in found)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_and_option_exists(page: str) -> None:
     root = typer.main.get_command(app)
