@@ -6,7 +6,7 @@ import shlex
 from typing import Any
 
 from cluster.names import check_name
-from cluster.pods import head_pod, worker_pod
+from cluster.pods import UNPRIVILEGED, head_pod, submitter_pod, worker_pod
 from cluster.spec import LONGEST_CLUSTER_NAME, ClusterSpec, NodeGroup
 
 API_VERSION = "ray.io/v1"
@@ -59,6 +59,7 @@ def ray_job(spec: ClusterSpec, *, run: str, job_yaml: str, output: str) -> list[
         "entrypoint": shlex.join(["mue", "--log-format", "json", "run", "-c", f"{JOB_FOLDER}/{JOB_FILE}"]),
         "submissionMode": "K8sJobMode",
         "submitterConfig": {"backoffLimit": SUBMIT_RETRIES},
+        "submitterPodTemplate": submitter_pod(spec),
         "backoffLimit": spec.retries,
         "shutdownAfterJobFinishes": True,
         "ttlSecondsAfterFinished": spec.ttl_s,
@@ -81,7 +82,11 @@ def _cluster(spec: ClusterSpec, *, job_config: str | None = None, output: str | 
         # The operator makes the token, keeps it in a Secret and gives it to every container of the cluster.
         "authOptions": {"mode": "token"},
         "enableInTreeAutoscaling": True,
-        "autoscalerOptions": {"idleTimeoutSeconds": spec.idle_s, "upscalingMode": "Default"},
+        "autoscalerOptions": {
+            "idleTimeoutSeconds": spec.idle_s,
+            "upscalingMode": "Default",
+            "securityContext": dict(UNPRIVILEGED),
+        },
         "headGroupSpec": {
             "serviceType": "ClusterIP",
             # No rows on the head: what is killed for want of memory must not be the control plane.

@@ -6,13 +6,21 @@ import re
 
 _DNS_LABEL = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _LABEL_PART = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
-_DOMAIN = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
+_DOMAIN_PART = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_DOMAIN = rf"{_DOMAIN_PART}(\.{_DOMAIN_PART})*"
+_IMAGE_PART = r"[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*"
 _KEY = re.compile(rf"({_DOMAIN}/)?{_LABEL_PART}")
 _VALUE = re.compile(rf"({_LABEL_PART})?")
-_IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?")
+_IMAGE = re.compile(
+    rf"({_DOMAIN}(:[0-9]{{1,5}})?/)?{_IMAGE_PART}(/{_IMAGE_PART})*"
+    r"(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?"
+)
 _PATH = re.compile(r"(/[A-Za-z0-9_.+@%=:-]+)+")
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,:+-]{0,127}")
 LONGEST_IMAGE = 400
+LONGEST_DOMAIN = 253
+POD_PATHS = ("/dev", "/etc/mue", "/proc", "/sys", "/tmp/ray", "/var/run/secrets")
+"""Where pods have folders of their own: the object store, the job's file, the kernel's, Ray's logs, tokens."""
 
 
 def check_name(value: str, *, longest: int) -> str:
@@ -24,7 +32,7 @@ def check_name(value: str, *, longest: int) -> str:
 
 def check_label_key(value: str) -> str:
     """Return the key of a label, taint or resource, as in example.com/name."""
-    if not _KEY.fullmatch(value):
+    if not _KEY.fullmatch(value) or len(value.rpartition("/")[0]) > LONGEST_DOMAIN:
         raise ValueError(f"{value!r} is no key of a label or taint; expected one such as cloud.google.com/gke-spot")
     return value
 
@@ -54,9 +62,18 @@ def check_image(value: str) -> str:
 
 
 def check_absolute_path(value: str) -> str:
-    """Return an absolute path of plain characters, without `..`."""
-    if not _PATH.fullmatch(value) or ".." in value.split("/"):
+    """Return an absolute path of plain characters, without `.` and `..`."""
+    if not _PATH.fullmatch(value) or {".", ".."} & set(value.split("/")):
         raise ValueError("expected an absolute path of letters, digits and ._+@%=:- such as /mnt/shared")
+    return value
+
+
+def check_mount_path(value: str) -> str:
+    """Return an absolute path at which a volume hides nothing of a pod's, and nothing of a pod's lies in the volume."""
+    check_absolute_path(value)
+    for taken in POD_PATHS:
+        if f"{value}/".startswith(f"{taken}/") or f"{taken}/".startswith(f"{value}/"):
+            raise ValueError(f"pods have {taken} of their own; mount the volume elsewhere, as at /mnt/shared")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Pod templates of head and workers: no privilege, a graceful end, and Ray's object store in shared memory."""
+"""Pod templates of head, workers and submitter: no privilege, a graceful end, Ray's object store in shared memory."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from cluster.spec import SPOT_TAINTS, ClusterSpec, HeadNode, NodeGroup
 
 KILL_MARGIN_S = 10
 """Seconds of the grace period that are left for the processes to end after preStop."""
-_CONTAINER = {
+UNPRIVILEGED: dict[str, Any] = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
     "runAsNonRoot": True,
     "runAsUser": 1000,
     "seccompProfile": {"type": "RuntimeDefault"},
 }
+"""Security context of every container."""
 
 
 def head_pod(spec: ClusterSpec, *, job_config: str | None, job_folder: str, output: str | None) -> dict[str, Any]:
@@ -57,6 +58,18 @@ def worker_pod(spec: ClusterSpec, group: NodeGroup) -> dict[str, Any]:
     return pod
 
 
+def submitter_pod(spec: ClusterSpec) -> dict[str, Any]:
+    """Return the pod that hands the job over: KubeRay's own without privileges; command and token come from KubeRay."""
+    container = {
+        "name": "ray-job-submitter",
+        "image": spec.image,
+        "resources": {"requests": {"cpu": "500m", "memory": "200Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
+        "securityContext": dict(UNPRIVILEGED),
+    }
+    pod = {"restartPolicy": "Never", "automountServiceAccountToken": False, "containers": [container]}
+    return {"metadata": {}, "spec": pod}
+
+
 def _head_shm_gib(head: HeadNode) -> int:
     return max(1, head.memory_gib * 3 // 10)
 
@@ -70,7 +83,7 @@ def _container(spec: ClusterSpec, name: str, *, cpus: float, memory_gib: int) ->
         "name": name,
         "image": spec.image,
         "resources": {"requests": dict(amounts), "limits": dict(amounts)},
-        "securityContext": dict(_CONTAINER),
+        "securityContext": dict(UNPRIVILEGED),
         "volumeMounts": [{"name": "shared-memory", "mountPath": "/dev/shm"}],
     }
     if spec.env_secret:

@@ -13,6 +13,7 @@ from cluster.names import (
     check_image,
     check_label_key,
     check_label_value,
+    check_mount_path,
     check_name,
     check_resource_key,
     check_slurm_word,
@@ -161,7 +162,7 @@ class ClusterSpec(ClusterConfig):
         classmethod(lambda cls, value: value and check_name(value, longest=63))
     )
     _image = field_validator("image")(classmethod(lambda cls, value: check_image(value)))
-    _path = field_validator("shared_path")(classmethod(lambda cls, value: check_absolute_path(value)))
+    _path = field_validator("shared_path")(classmethod(lambda cls, value: check_mount_path(value)))
 
     @property
     def drain_s(self) -> int:

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cluster.kuberay import ray_cluster, ray_job
+from cluster.kuberay import JOB_FOLDER, ray_cluster, ray_job
 from cluster.spec import ClusterSpec
 from cluster.yaml_text import yaml_text
 
@@ -44,7 +44,8 @@ def check_schema(document: dict[str, Any]) -> None:
         kubernetes_validate.validate(document, "1.33", strict=True)
         return
     jsonschema.validate(document, SCHEMA)
-    for template in pods_of(document):
+    submitter = document["spec"].get("submitterPodTemplate")
+    for template in [*pods_of(document), *filter(None, [submitter])]:
         pod = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "x"}, "template": template}
         kubernetes_validate.validate(pod, "1.33", strict=True)
 
@@ -94,9 +95,33 @@ def test_every_pod_has_token_authentication_shared_memory_and_time_to_end(full: 
             assert pod["spec"]["terminationGracePeriodSeconds"] == full.grace_s
             [container] = pod["spec"]["containers"]
             assert {"name": "shared-memory", "mountPath": "/dev/shm"} in container["volumeMounts"]
-            assert container["securityContext"]["runAsNonRoot"] is True
-            assert container["securityContext"]["allowPrivilegeEscalation"] is False
             assert container["envFrom"] == [{"secretRef": {"name": "object-store"}}]
+
+
+def test_no_container_has_privileges_those_that_kuberay_adds_neither(full: ClusterSpec) -> None:
+    for document in (ray_cluster(full), job_of(full)[1]):
+        submitter = document["spec"].get("submitterPodTemplate")
+        assert (submitter is None) == (document["kind"] == "RayCluster")
+        pods = [pod["spec"] for pod in [*pods_of(document), *filter(None, [submitter])]]
+        assert pods[-1]["automountServiceAccountToken"] is False
+        contexts = [container["securityContext"] for pod in pods for container in pod["containers"]]
+        for context in (*contexts, cluster_of(document)["autoscalerOptions"]["securityContext"]):
+            assert (context["runAsNonRoot"], context["allowPrivilegeEscalation"]) == (True, False)
+            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+def test_no_volume_can_be_mounted_over_what_a_pod_has(full: ClusterSpec) -> None:
+    own = {
+        mount["mountPath"]
+        for pod in pods_of(job_of(full)[1])
+        for mount in pod["spec"]["containers"][0]["volumeMounts"]
+        if mount["name"] != "shared"
+    }
+    assert own == {"/dev/shm", JOB_FOLDER}
+    for path in own:
+        with pytest.raises(ValueError, match="mount the volume elsewhere"):
+            ClusterSpec(shared_path=path)
 
 
 def test_every_pod_has_the_service_account_and_no_worker_its_token(full: ClusterSpec) -> None:

@@ -23,6 +23,20 @@ from cluster.spec import ClusterSpec, NodeGroup
         ({"env_secret": "x: y"}, "lower-case letters"),
         ({"shared_path": "/a/../etc"}, "absolute path"),
         ({"shared_path": "/a b"}, "absolute path"),
+        ({"shared_path": "/dev/./shm"}, "absolute path"),
+        ({"shared_path": "/dev/shm"}, "elsewhere"),
+        ({"shared_path": "/etc"}, "elsewhere"),
+        ({"shared_path": "/etc/mue/data"}, "elsewhere"),
+        ({"shared_path": "/tmp"}, "elsewhere"),
+        ({"image": "mue:"}, "expected an image"),
+        ({"image": "registry.example.com:/mue:1"}, "expected an image"),
+        ({"image": "registry..example.com/mue:1"}, "expected an image"),
+        ({"image": "/mue:1"}, "expected an image"),
+        ({"image": "a//mue:1"}, "expected an image"),
+        ({"image": "mue:1@sha256:abc"}, "expected an image"),
+        ({"groups": [{"name": "a", "gpu_resource": "nvidia..com/gpu"}]}, "no key"),
+        ({"groups": [{"name": "a", "gpu_resource": "nvidia.-com/gpu"}]}, "no key"),
+        ({"groups": [{"name": "a", "taints": [f"{'a.' * 126}aa/b"]}]}, "no key"),
         ({"ray_version": "2.60.0\nfoo: bar"}, "pattern"),
         ({"grace_s": 5}, "30"),
         ({"deadline_h": float("nan")}, "finite"),
@@ -44,6 +58,27 @@ from cluster.spec import ClusterSpec, NodeGroup
 def test_what_is_hostile_or_cannot_work_is_refused(settings: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         ClusterSpec.model_validate(settings)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "mue:0.1.0",
+        "team/mue:1",
+        "my_team/mue__x:1",
+        "localhost:5000/mue:A_b-1.2",
+        "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/a--b.c:v1",
+        "europe-docker.pkg.dev/project/repo/mue:latest@sha256:" + "0" * 64,
+    ],
+)
+def test_images_are_called_as_registries_call_them(image: str) -> None:
+    assert ClusterSpec(image=image).image == image
+
+
+def test_volumes_may_lie_beside_what_pods_have() -> None:
+    for path in ("/mnt/shared", "/etc/muex", "/tmp/rays", "/data", "/opt/models"):
+        assert ClusterSpec(shared_path=path).shared_path == path
+    assert NodeGroup(name="a", gpu_resource=f"{'a.' * 126}a/gpu").gpus == 0
 
 
 def test_frozen_and_with_room_for_processes() -> None:
