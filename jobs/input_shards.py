@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from jobs.verify_folder import Folder
 from mue_model.config import ConfigError
+from pipeline.folder_images import FileRun, digest_of_run, iter_images
 from pipeline.plan import PlannedShard
 from pipeline.shard_rows import iter_tables
 from pipeline.spec import InputsConfig, JobSpec
@@ -29,6 +30,15 @@ def inputs_config(folder: Folder) -> InputsConfig:
             continue
         return spec.inputs.model_copy(update={"fields": folder.plan.fields})
     raise ConfigError(f"{folder.url}/run.json: no attempt has recorded its settings")
+
+
+def run_now(inputs: InputsConfig, run: FileRun, url: str) -> tuple[FileRun, int]:
+    """Return the run of the folder `url` with the digest that it has now, and how many images are in it.
+
+    A copy has other modification times, and so another digest; it can be read by the one that it has.
+    """
+    images = list(iter_images(url, inputs.fields.image_suffixes, run=run))
+    return run.model_copy(update={"digest": digest_of_run(images)}), len(images)
 
 
 def raw_tables(

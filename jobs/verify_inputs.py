@@ -10,11 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.input_shards import inputs_config, located, raw_tables
+from jobs.input_shards import inputs_config, located, raw_tables, run_now
 from jobs.verify_check import Tally
 from jobs.verify_folder import Folder
 from pipeline.errors import PipelineError, some
-from pipeline.folder_images import FileRun, digest_of_run, iter_images
+from pipeline.folder_images import FileRun
 from pipeline.plan import PlanError, PlannedShard, look_up_shard
 from pipeline.progress import ShardProgress, progress_of
 from pipeline.receipts import ShardOutcome, live
@@ -115,13 +115,12 @@ class _Shard:
         return self.committed.outcome is not None and self.committed.outcome.state is ShardState.DONE
 
     def _look_at_folder(self, run: FileRun) -> bool:
-        images = list(iter_images(self.url, inputs_config(self.folder).fields.image_suffixes, run=run))
+        now, rows = run_now(inputs_config(self.folder), run, self.url)
         self.tally.look()
-        found = digest_of_run(images)
-        if found == run.digest and self._whole:
-            self._ends(len(images), ShardOutcome(state=ShardState.DONE))
+        if now == run and self._whole:
+            self._ends(rows, ShardOutcome(state=ShardState.DONE))
         else:
-            self._images(self.planned.model_copy(update={"files": run.model_copy(update={"digest": found})}))
+            self._images(self.planned.model_copy(update={"files": now}))
         return True
 
     def _images(self, shard: PlannedShard) -> None:

@@ -9,14 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.input_shards import inputs_config, located, raw_tables
+from jobs.input_shards import inputs_config, located, raw_tables, run_now
 from jobs.rerun_rows import DrawnRow, drawn_rows
 from jobs.second_answer import Comparison, SecondAnswer
 from jobs.verify_check import Tally
 from jobs.verify_folder import Folder
 from jobs.verify_model import JobModel
 from pipeline.fan_out import QueryRow, query_rows
-from pipeline.folder_images import iter_images
 from pipeline.identity import parse_uid
 from pipeline.plan import PlanError, look_up_shard
 from pipeline.preprocess import DecodeRows
@@ -118,7 +117,7 @@ def _raw(folder: Folder, row: dict[str, Any], moved: str | None) -> pa.Table:
     if shard.files is None:
         look_up_shard(url)
     else:
-        next(iter_images(url, inputs_config(folder).fields.image_suffixes, run=shard.files), None)
+        shard = shard.model_copy(update={"files": run_now(inputs_config(folder), shard.files, url)[0]})
     number = uid.row_in_shard
     for table in raw_tables(inputs_config(folder), shard, url, skip_all_but(((number, number + 1),))):
         for place, found in enumerate(table["row_in_shard"].to_pylist()):

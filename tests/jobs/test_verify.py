@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -147,6 +149,23 @@ def test_inputs_that_were_copied_are_known_by_their_images(
     assert "an image with SHA-256" in mismatches(Copy(honest).verify(inputs=str(moved)))["inputs"]
     (moved / labelled.name).write_bytes(bytes(data) + bytes(512))
     assert "bytes, as planned" in mismatches(Copy(honest).verify(inputs=str(moved)))["inputs"]
+
+
+def test_a_folder_that_was_copied_is_known_by_its_images(run_here: Any, tmp_path: Path, labelled: Path) -> None:
+    with tarfile.open(labelled) as tar:
+        members = [member for member in tar.getmembers() if member.name.endswith(".jpg")][:3]
+        tar.extractall(tmp_path / "images", members, filter="data")
+    run_here(tmp_path / "out", [str(tmp_path / "images")])
+    moved = Path(shutil.copytree(tmp_path / "images", tmp_path / "moved" / "images"))
+    for image in moved.iterdir():
+        os.utime(image, (1, 1))
+
+    found = Copy(tmp_path / "out").verify(inputs=str(moved.parent), rerun=3)
+    assert mismatches(found) == {}
+    assert {check.name: check.verdict for check in found.checks}["rerun"] == "pass"
+
+    next(moved.iterdir()).unlink()
+    assert {*mismatches(Copy(tmp_path / "out").verify(inputs=str(moved.parent), rerun=3))} == {"inputs", "rerun"}
 
 
 def test_one_rows_flops_edited(copy: Copy) -> None:
