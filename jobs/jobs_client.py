@@ -23,11 +23,15 @@ class ClusterSilent(ClusterError):
     """The cluster does not answer: it may be gone, or out of reach for a moment."""
 
 
-class SubmissionTaken(ClusterError):
+class ClusterRefused(ClusterError):
+    """The cluster says that it did not do what it was asked: nothing has begun there."""
+
+
+class SubmissionTaken(ClusterRefused):
     """A job with this submission id was there before; ids are never used twice."""
 
 
-class SubmissionUnknown(ClusterError):
+class SubmissionUnknown(ClusterRefused):
     """The cluster knows no such job: it is another cluster, or one that was started anew."""
 
 
@@ -55,7 +59,13 @@ class JobsClient(Protocol):
         ...
 
     def submit(self, *, submission_id: str, entrypoint: str, folder: Path, metadata: Mapping[str, str]) -> None:
-        """Run `entrypoint` in a copy of `folder`, or raise `SubmissionTaken`."""
+        """Run `entrypoint` in a copy of `folder`.
+
+        Raises:
+            SubmissionTaken: The id was used before.
+            ClusterRefused: It does not run, for another reason.
+            ClusterError: It may run.
+        """
         ...
 
     def job(self, submission_id: str) -> ClusterJob:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -21,6 +23,7 @@ from jobs.jobs_client import (
     ADDRESS_VARIABLES,
     ClusterError,
     ClusterJob,
+    ClusterRefused,
     ClusterSilent,
     SubmissionTaken,
     SubmissionUnknown,
@@ -28,10 +31,11 @@ from jobs.jobs_client import (
 
 _CHATTY = ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging")
 _STARTING_S = 60.0
+_STATUS = re.compile(r"^Request failed with status code (\d{3})")
 _TOKEN = "set RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH to a file with the cluster's token"
 
 
-class _NotReady(ClusterError):
+class _NotReady(ClusterRefused):
     """The cluster's nodes have not all reported yet."""
 
 
@@ -134,14 +138,15 @@ def _plainly(address: str, submission_id: str = "") -> Iterator[None]:
     try:
         yield
     except AuthenticationError as error:
-        raise ClusterError(f"{address} wants a token that it was not given; {_TOKEN}") from error
+        raise ClusterRefused(f"{address} wants a token that it was not given; {_TOKEN}") from error
     except (ConnectionError, requests.RequestException, RayStateApiException) as error:
         raise ClusterSilent(f"no Ray answers at {address}; is it running, and its dashboard reachable?") from error
     except RuntimeError as error:
         text = str(error)
         if "already exists" in text or "already been used" in text:
             raise SubmissionTaken(f"{address} has had a job {submission_id}; give another name with --run") from error
-        if "does not exist" in text or "404" in text:
+        status = int(match[1]) if (match := _STATUS.search(text)) else None
+        if "does not exist" in text or status == HTTPStatus.NOT_FOUND:
             raise SubmissionUnknown(f"{address} knows no job {submission_id}") from error
         if "No available agent" in text:
             raise _NotReady(
@@ -150,6 +155,8 @@ def _plainly(address: str, submission_id: str = "") -> Iterator[None]:
             ) from error
         if "WebSocket" in text:
             raise ClusterSilent(f"{address} stopped answering while it was read") from error
-        raise ClusterError(f"{address}: {' '.join(text.split())[:500]}") from error
+        # Behind a proxy a cluster that is on its way up or down answers with 5xx, perhaps to what it has done.
+        kind = ClusterRefused if status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR else ClusterError
+        raise kind(f"{address}: {' '.join(text.split())[:500]}") from error
     except ValueError as error:
         raise ClusterError(f"{address}: {error}") from error

@@ -16,7 +16,7 @@ import psutil
 from jobs.code_package import JOB_FILE, write_package
 from jobs.commit_times import commit_times
 from jobs.job_state import state_of
-from jobs.jobs_client import JobsClient
+from jobs.jobs_client import ClusterError, ClusterRefused, JobsClient, SubmissionTaken
 from jobs.planning import prepare
 from jobs.reachable import local_paths, named
 from jobs.retry import spec_of
@@ -34,6 +34,8 @@ ENTRYPOINT = ("python", "-m", "jobs.cli", "--log-format", "json", "run", "-c", J
 """What the cluster runs, in the folder that goes along."""
 
 _ASKED_AGAIN = 10
+_NUMBERS = 20
+"""Numbers tried of a name that is the folder's own: a cluster may have had jobs of it that nobody recorded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +53,13 @@ class SubmitOptions:
 def submit_job(spec: JobSpec, client: JobsClient, options: SubmitOptions) -> Submission:
     """Hand the job over; returns at once. The same call later resumes, under the next number.
 
+    What the cluster may have taken stays recorded, whatever became of the answer.
+
     Raises:
         ConfigError: The cluster could not open a path of the job, or what `mue run` would refuse.
         LeaseHeld: A driver works on the output folder.
-        SubmissionTaken: Another job on the cluster has the name.
+        SubmissionTaken: Another job on the cluster has the name that was given, which is new to the folder.
+        ClusterError: The cluster refused the job, or did not say that it took it.
     """
     run = checked_run_name(options.run) if options.run else run_name(spec.output.url)
     _check_paths(spec, client, shared=options.shared_paths)
@@ -64,21 +69,11 @@ def submit_job(spec: JobSpec, client: JobsClient, options: SubmitOptions) -> Sub
     if options.check:
         # Also written, so that a status can be told from now on; the run adopts it.
         ledger.adopt_plan(prepare(spec).plan)
-    found = claim_submission(ledger.storage, run=run, address=client.address, spec=spec.model_dump(mode="json"))
-    try:
-        with tempfile.TemporaryDirectory(prefix="mue-submit-") as name:
-            write_package(Path(name), spec)
-            client.submit(
-                submission_id=found.id,
-                entrypoint=shlex.join(ENTRYPOINT),
-                folder=Path(name),
-                metadata={"mue_output": spec.output.url, "mue_run": run},
-            )
-    except BaseException:
-        ledger.storage.delete(found.path)
-        raise
-    trust_cluster(found.address)
-    return found
+    with tempfile.TemporaryDirectory(prefix="mue-submit-") as name:
+        write_package(Path(name), spec)
+        trust_cluster(client.address)
+        ours = options.run is None or any(known.run == run for known in submissions(ledger.storage))
+        return _hand_over(ledger.storage, spec, client, Path(name), run=run, numbers=_NUMBERS if ours else 1)
 
 
 def resume_spec(storage: Storage) -> JobSpec:
@@ -109,6 +104,39 @@ def is_this_machine(client: JobsClient, *, sleep: Callable[[float], None] = time
             return nodes <= _own_addresses()
         sleep(1.0)  # a cluster that has just started knows of none yet
     return False
+
+
+def _hand_over(
+    storage: Storage, spec: JobSpec, client: JobsClient, folder: Path, *, run: str, numbers: int
+) -> Submission:
+    """Submit under a number of our own; of those that the cluster has had, at most so many are passed over."""
+    settings = spec.model_dump(mode="json")
+    found = claim_submission(storage, run=run, address=client.address, spec=settings)
+    while True:
+        numbers -= 1
+        try:
+            client.submit(
+                submission_id=found.id,
+                entrypoint=shlex.join(ENTRYPOINT),
+                folder=folder,
+                metadata={"mue_output": spec.output.url, "mue_run": run},
+            )
+        except SubmissionTaken:
+            # Claimed before the other is given up: else it would be the same number again.
+            following = claim_submission(storage, run=run, address=client.address, spec=settings) if numbers else None
+            storage.delete(found.path)
+            if following is None:
+                raise
+            found = following
+        except ClusterRefused:
+            storage.delete(found.path)
+            raise
+        except ClusterError as error:
+            raise type(error)(
+                f"{error}; it may have taken {found.id} all the same: 'mue status {storage.url}' shows whether it runs"
+            ) from error
+        else:
+            return found
 
 
 def _own_addresses() -> set[str]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jobs.jobs_client import ClusterJob, ClusterSilent, JobsClient
+from jobs.jobs_client import ClusterError, ClusterJob, JobsClient, SubmissionUnknown
 from jobs.progress import ProgressView
 from jobs.submissions import Submission
 from jobs.watching import pause_after, show_progress
@@ -51,9 +51,12 @@ def wait_for(
         try:
             job = client.job(submission.id)
             heard = clock()
-        except ClusterSilent as silent:
+        except SubmissionUnknown as unknown:
+            return _unseen(ledger, f"{unknown} any more: it was started anew")
+        except ClusterError as error:
+            # No answer, or that of what stands before a head that is on its way up or down.
             if clock() - heard > SILENCE_S:
-                return _unseen(ledger, f"{silent}; it has not answered for {SILENCE_S:g} s")
+                return _unseen(ledger, f"{error}; it has said nothing else for {SILENCE_S:g} s")
             job = None
         _show(ledger, view)
         if job is not None and job.over:

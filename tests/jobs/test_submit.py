@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobs.fake_jobs import FakeJobs
-from jobs.jobs_client import ClusterSilent, SubmissionTaken
+from jobs.fake_jobs import FakeJobs, Submitted
+from jobs.jobs_client import ClusterError, ClusterRefused, ClusterSilent, SubmissionTaken
 from jobs.spec import load_spec
 from jobs.submissions import submissions
 from jobs.submit import SubmitOptions, is_this_machine, resume_spec, submit_job
@@ -61,13 +62,12 @@ def test_a_job_arrives_with_its_settings_and_an_id_of_its_own(
     assert Ledger(storage).plan().shards, "its status can be told from now on"
 
 
-def test_only_a_cluster_that_took_a_job_is_trusted_later(client: FakeJobs, spec_of: Callable[..., JobSpec]) -> None:
-    client.address, client.silent = "http://cluster.example:8265", True
-    with pytest.raises(ClusterSilent):
-        submit_job(spec_of(), client, SubmitOptions(shared_paths=True))
-    with pytest.raises(ConfigError):
+def test_a_cluster_is_trusted_from_the_first_job_on(client: FakeJobs, spec_of: Callable[..., JobSpec]) -> None:
+    client.address, client.nodes = "http://cluster.example:8265", frozenset({"198.51.100.7"})
+    with pytest.raises(ConfigError, match="the cluster at"):
+        submit_job(spec_of(), client, SubmitOptions())
+    with pytest.raises(ConfigError, match="handed no job"):
         trusted_address(client.address, where="")
-    client.silent = False
     submit_job(spec_of(), client, SubmitOptions(shared_paths=True))
     assert trusted_address(client.address, where="")
 
@@ -135,9 +135,52 @@ def test_a_name_that_another_job_had_is_refused_and_no_record_stays(
     with pytest.raises(SubmissionTaken, match="--run"):
         submit_job(spec_of(output=str(tmp_path / "other")), client, SubmitOptions(run="mine"))
     assert submissions(Storage.open(str(tmp_path / "other"))) == []
-    client.silent = True
-    with pytest.raises(ClusterSilent):
-        submit_job(spec_of(), client, SubmitOptions())
+
+
+def test_a_name_that_was_not_given_passes_over_numbers_that_the_cluster_has_had(
+    client: FakeJobs, spec_of: Callable[..., JobSpec], tmp_path: Path
+) -> None:
+    storage = Storage.open(str(tmp_path / "out"))
+    submit_job(spec_of(), client, SubmitOptions())
+    submit_job(spec_of(), client, SubmitOptions())
+    for known in submissions(storage):
+        storage.delete(known.path)
+    found = submit_job(spec_of(), client, SubmitOptions())
+    assert found.number == 3
+    assert submissions(storage) == [found]
+    assert list(client.submitted) == [f"{found.run}-{number}" for number in (1, 2, 3)]
+    client.submitted[f"{found.run}-4"] = client.submitted[found.id]
+    again = submit_job(spec_of(), client, SubmitOptions(run=found.run))
+    assert again.number == 5, "a resumed job goes on under the folder's own name"
+
+
+def test_what_the_cluster_refused_leaves_no_record_and_what_it_may_have_taken_does(
+    client: FakeJobs, spec_of: Callable[..., JobSpec], tmp_path: Path
+) -> None:
+    storage = Storage.open(str(tmp_path / "out"))
+
+    def answer(error: BaseException) -> Callable[[Submitted], None]:
+        def raised(submitted: Submitted) -> None:
+            raise error
+
+        return raised
+
+    client.on_submit = answer(ClusterRefused("no"))
+    with pytest.raises(ClusterRefused, match=r"^no$"):
+        submit_job(spec_of(), client, SubmitOptions(run="mine"))
+    assert submissions(storage) == []
+    client.submitted.clear()
+    shutil.rmtree(client.place / "mine-1")
+    for number, error in enumerate((ClusterSilent("lost"), ClusterError("503")), start=1):
+        client.on_submit = answer(error)
+        with pytest.raises(type(error), match=f"it may have taken mine-{number} all the same: 'mue status"):
+            submit_job(spec_of(), client, SubmitOptions(run="mine"))
+    client.on_submit = answer(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        submit_job(spec_of(), client, SubmitOptions(run="mine"))
+    assert [known.id for known in submissions(storage)] == ["mine-1", "mine-2", "mine-3"]
+    client.on_submit = lambda submitted: None
+    assert submit_job(spec_of(), client, SubmitOptions(run="mine")).number == 4
 
 
 def test_no_secret_of_the_environment_or_the_address_is_sent_or_recorded(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobs.fake_jobs import FakeJobs
-from jobs.jobs_client import ClusterJob
+from jobs.jobs_client import ClusterError, ClusterJob, SubmissionUnknown
 from jobs.progress import ProgressView
 from jobs.submissions import Submission, claim_submission
 from jobs.waiting import SILENCE_S, Ended, wait_for
@@ -29,13 +30,21 @@ class Clock:
         self.now += seconds
 
 
-def wait(job: Any, tmp_path: Path, *script: ClusterJob, silent_after: int | None = None) -> tuple[Ended, str, Clock]:
+def wait(
+    job: Any,
+    tmp_path: Path,
+    *script: ClusterJob,
+    silent_after: int | None = None,
+    errors: Mapping[int, Exception] | None = None,
+) -> tuple[Ended, str, Clock]:
     class Cluster(FakeJobs):
         looks = 0
 
         def job(self, submission_id: str) -> ClusterJob:
             self.looks += 1
             self.silent = silent_after is not None and self.looks > silent_after
+            if errors and self.looks in errors:
+                raise errors[self.looks]
             return super().job(submission_id)
 
     client = Cluster(place=tmp_path / "cluster", script=list(script))
@@ -91,4 +100,26 @@ def test_a_cluster_that_is_silent_for_a_moment_is_waited_for_and_one_that_is_gon
     ended, _, clock = wait(job, tmp_path, *[RUNNING] * 3, silent_after=3)
     assert ended.exit_code == 75
     assert "no Ray answers" in ended.reason
+    assert SILENCE_S < clock.now < 2 * SILENCE_S
+
+
+def test_a_head_that_comes_back_without_the_job_is_an_end_that_can_be_resumed(job: Any, tmp_path: Path) -> None:
+    ended, _, clock = wait(job, tmp_path, RUNNING, errors={3: SubmissionUnknown("http://h:1 knows no job a-1")})
+    assert ended.exit_code == 75
+    assert "knows no job a-1 any more" in ended.reason
+    assert "mue resume" in ended.reason
+    assert clock.now < SILENCE_S
+
+
+def test_what_stands_before_a_head_may_say_for_a_while_that_it_is_not_there(job: Any, tmp_path: Path) -> None:
+    error = ClusterError("http://h:1: status code 503")
+    ended, _, _ = wait(job, tmp_path, *[RUNNING] * 2, ClusterJob(phase="SUCCEEDED"), errors={2: error, 3: error})
+    assert ended.exit_code == 0
+
+
+def test_but_not_for_ever(job: Any, tmp_path: Path) -> None:
+    error = ClusterError("http://h:1: status code 503")
+    ended, _, clock = wait(job, tmp_path, RUNNING, errors=dict.fromkeys(range(2, 1000), error))
+    assert ended.exit_code == 75
+    assert "status code 503; it has said nothing else for 60 s" in ended.reason
     assert SILENCE_S < clock.now < 2 * SILENCE_S

@@ -1,0 +1,94 @@
+"""What a job server's answers mean: refused, unknown, or nobody knows."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.jobs_client import ClusterError, ClusterRefused, ClusterSilent, SubmissionTaken, SubmissionUnknown
+from jobs.ray_jobs import RayJobs
+
+
+class JobServer:
+    """Speaks as Ray's does, and answers to jobs as a test says: a status and a text, or not at all."""
+
+    def __init__(self) -> None:
+        self.answer: tuple[int, str] | None = None
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if self.path.startswith("/api/jobs"):
+                    self._say(outer.answer)
+                else:
+                    self._say((200, json.dumps({"version": "4", "ray_version": "2.60.0", "ray_commit": "x"})))
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self._say(outer.answer)
+
+            def _say(self, answer: tuple[int, str] | None) -> None:
+                if answer is None:
+                    self.close_connection = True
+                    return
+                status, text = answer
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(text.encode())))
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def server() -> Iterator[JobServer]:
+    found = JobServer()
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
+
+
+ANSWERS = [
+    ((404, "Job a-1 does not exist"), SubmissionUnknown),
+    (
+        (400, "ValueError: Job with submission_id a-1 already exists. Please use a different submission_id."),
+        SubmissionTaken,
+    ),
+    ((500, "RuntimeError: Job with submission_id a-1 already exists."), SubmissionTaken),
+    ((400, "ValueError: that is no entrypoint"), ClusterRefused),
+    ((500, "Traceback: the agent went away, line 404"), ClusterError),
+    ((503, "no healthy upstream"), ClusterError),
+    (None, ClusterSilent),
+]
+
+
+@pytest.mark.parametrize(("answer", "error"), ANSWERS)
+def test_answers_about_a_job(server: JobServer, answer: tuple[int, str] | None, error: type[Exception]) -> None:
+    client = RayJobs(server.url)
+    server.answer = answer
+    with pytest.raises(ClusterError) as caught:
+        client.job("a-1")
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize(("answer", "error"), ANSWERS)
+def test_answers_to_a_submission(
+    server: JobServer, tmp_path: Path, answer: tuple[int, str] | None, error: type[Exception]
+) -> None:
+    client = RayJobs(server.url)
+    server.answer = answer
+    (tmp_path / "job.yaml").write_text("x")
+    with pytest.raises(ClusterError) as caught:
+        client.submit(submission_id="a-1", entrypoint="true", folder=tmp_path, metadata={})
+    assert type(caught.value) is error
