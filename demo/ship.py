@@ -25,12 +25,13 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SHIPPED = REPOSITORY / "mue_model" / "shipped" / "demo"
 DEFAULT = "balanced"
 _NOTE = (
-    "Thresholds were chosen by `mue tune` on the validation split, as exits.json tells; the figures are of the "
-    "test split, one run, groups of 64, the dense engine. FLOPs are executed ones against full depth at the same "
-    "length, time is measured against full depth in the same run. Quality: captions that are word for word one of "
-    "five references; right labels; `kept` is quality over that of full depth, with a 95 % interval of the same "
-    "rows in pairs. FLOPs are of each row as if it ran alone, `of a job` counts what rows share once. A tenth of "
-    "the test rows shows nouns that no training row has, which no model of this vocabulary was taught."
+    "Thresholds were chosen by `mue tune` on the validation split, as exits.json tells, which names a certificate "
+    "where a preset has one; the figures are of the test split, one run, groups of 64, the dense engine. FLOPs "
+    "are executed ones against full depth at the same length, time is measured against full depth in the same "
+    "run. Quality: captions that are word for word one of five references; right labels; `kept` is quality over "
+    "that of full depth, with a 95 % interval of the same rows in pairs. FLOPs are of each row as if it ran "
+    "alone, `of a job` counts what rows share once. A tenth of the test rows shows nouns that no training row "
+    "has, which no model of this vocabulary was taught."
 )
 
 _BEFORE = "## The runs before"
