@@ -16,21 +16,13 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)  # beside this file pi
 import argparse
 import json
 
-from jobs.free_runs import FreeRun, free_runs
-from jobs.tune_certificate import FULL, LOSS
-from jobs.tune_questions import Asked, ask, image_of
+from jobs.free_runs import free_runs
+from jobs.tune_certificate import FULL, LOSS, losses_of
+from jobs.tune_questions import ask
 from jobs.tune_settings import TuneSettings
 from mue_model.config import EngineConfig, ExitConfig
 from mue_model.model_names import model_facts
-from mue_model.tuning.certificate import Losses, clustered, p_value
-
-
-def losses_of(asked: Asked, run: FreeRun, full: FreeRun) -> Losses:
-    """Return the loss of every image."""
-    pairs = list(zip(run.trial.answers, full.trial.answers, strict=True))
-    lost = [float(asked.is_right(q, deep) and not asked.is_right(q, own)) for (q, own), (_, deep) in pairs]
-    images = [image_of(question) for (question, _), _ in pairs]
-    return clustered(lost, images, binary=len(set(images)) == len(images))
+from mue_model.tuning.certificate import p_value
 
 
 def main() -> None:
@@ -58,7 +50,7 @@ def main() -> None:
     )  # fmt: skip
     path, standing = [], True
     for name in arguments.presets:
-        losses = losses_of(asked, runs[name], runs[FULL])
+        losses = losses_of(asked, runs[name], runs[FULL], asked.images)
         own = p_value(losses, arguments.alpha)
         standing = standing and own <= arguments.delta
         risk = sum(losses.clusters) / len(losses.clusters)

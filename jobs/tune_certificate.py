@@ -18,17 +18,17 @@ def certificate(settings: TuneSettings, asked: Asked, runs: Mapping[str, Mapping
     assert settings.certify is not None
     names = [name for name in next(iter(runs.values())) if name != FULL]
     halves: list[dict[str, dict[str, Losses]]] = [
-        {name: {task: _losses(asked, own[name], own[FULL], half) for task, own in runs.items()} for name in names}
-        for half in (True, False)
+        {name: {task: losses_of(asked, own[name], own[FULL], half) for task, own in runs.items()} for name in names}
+        for half in (asked.screened, asked.images - asked.screened)
     ]
     return tuple(certify(*halves, alpha=settings.certify, delta=settings.delta))
 
 
-def _losses(asked: Asked, run: FreeRun, full: FreeRun, screened: bool) -> Losses:
-    """Return the losses of one half: 1 for a row that full depth has right and this point has not."""
+def losses_of(asked: Asked, run: FreeRun, full: FreeRun, of: frozenset[str]) -> Losses:
+    """Return the losses of the images in `of`: 1 for a row that full depth has right and this point has not."""
     losses, images = [], []
     for (question, own), (_, deep) in zip(run.trial.answers, full.trial.answers, strict=True):
-        if (image_of(question) in asked.screened) == screened:
+        if image_of(question) in of:
             losses.append(float(asked.is_right(question, deep) and not asked.is_right(question, own)))
             images.append(image_of(question))
     return clustered(losses, images, binary=len(set(images)) == len(images))
