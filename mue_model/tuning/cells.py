@@ -27,10 +27,10 @@ class Cells:
     encoder: dict[str, Floats]
     """By stage, image and text or joint: [N, E - 1], the similarity after each layer but the last."""
     decoder: Floats
-    """[N, P, Q, D - 1, T]: similarity after each decoder layer but the last, with the memory of image depth P and text
-    depth Q. Of a joint stream Q is 1."""
+    """[N, E, E, D - 1, T]: similarity after each decoder layer but the last, with the memory of each image depth from 1
+    on and each text depth. Of a joint stream the second E is 1."""
     holds: Bools
-    """[N, P, Q, D, T]: of captions, whether the token is the one that full depth says behind the same tokens; of
+    """[N, E, E, D, T]: of captions, whether the token is the one that full depth says behind the same tokens; of
     candidates, whether the chosen one is right. True behind the last step."""
     eligible: Bools
     """[N]: whether the row is right if all of it holds. Of captions, whether it is right at full depth."""
@@ -53,8 +53,3 @@ class Cells:
 def encoder_stages(config: ModelConfig) -> tuple[str, ...]:
     """Return the stages that memory is made of."""
     return ("joint",) if config.streams == "joint" else ("image", "text")
-
-
-def encoder_depths(config: ModelConfig) -> tuple[int, ...]:
-    """Return the depths that a stream may leave at: all, but of a deep encoder not the first, where no row is done."""
-    return tuple(range(1 if config.encoder_layers < 3 else 2, config.encoder_layers + 1))

@@ -26,7 +26,7 @@ from mue_model.full_depth import EncodedBatch, decode_batch, encode_batch, encod
 from mue_model.grid import grid_of
 from mue_model.model import MueModel
 from mue_model.rows import RowInput, RowResult
-from mue_model.tuning.cells import Cells, encoder_depths, encoder_stages
+from mue_model.tuning.cells import Cells, encoder_stages
 from mue_model.tuning.net_work import Sharing
 
 BATCH_ROWS = 50
@@ -54,10 +54,9 @@ def collect(
         generation: How texts were decoded; greedily.
         progress: Is told the rows done so far.
     """
-    config, depths = model.config, encoder_depths(model.config)
-    stages = encoder_stages(config)
+    config, stages = model.config, encoder_stages(model.config)
     steps = 1 if rows[0].candidates else max(len(result.tokens) for result in full)
-    grid = (len(rows), len(depths), len(depths) if len(stages) == 2 else 1)
+    grid = (len(rows), config.encoder_layers, config.encoder_layers if len(stages) == 2 else 1)
     encoder = {stage: np.zeros((len(rows), config.encoder_layers - 1), np.float32) for stage in stages}
     decoder = np.zeros((*grid, config.decoder_layers - 1, steps), np.float32)
     holds = np.ones((*grid, config.decoder_layers, steps), bool)
@@ -70,7 +69,7 @@ def collect(
             between = zip(states.states[:-2], states.states[1:-1], strict=True)
             encoder[stage][batch] = _columns([row_similarity(*pair) for pair in between], len(batch))
         for cell in product(range(grid[1]), range(grid[2])):
-            memory = _memory(model, streams, [depths[place] for place in cell[: len(stages)]])
+            memory = _memory(model, streams, [place + 1 for place in cell[: len(stages)]])
             if biases is not None:
                 found = _score(model, chosen, memory, biases, [gold[place] for place in batch])
             else:

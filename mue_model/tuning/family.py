@@ -61,33 +61,32 @@ def is_constant(vector: Vector) -> bool:
     return all(value >= NEVER or value <= ALWAYS for value in vector[:-1])
 
 
-def vectors_of(tasks: Sequence[Seen], depths: Sequence[int]) -> list[Vector]:
+def vectors_of(tasks: Sequence[Seen]) -> list[Vector]:
     """Return the family of one stage, each vector once: constant depths, by shares and by risk.
 
     Args:
         tasks: What was seen, by task: thresholds are drawn from each task alone and from all together. Of risks the
             higher threshold of the tasks is one of the vectors: it spoils no more than either.
-        depths: Layers after which the stage may be left, the last one among them.
     """
     layers = tasks[0].similarity.shape[1] + 1
     pools = [seen.similarity for seen in tasks]
-    found = [constant_vector(depth, layers) for depth in depths]
+    found = [constant_vector(depth, layers) for depth in range(1, layers + 1)]
     for pool in [*pools, *([np.concatenate(pools)] if len(pools) > 1 else [])]:
-        found += _by_share(pool, depths)
+        found += _by_share(pool)
     for risk in RISKS:
-        each = [_by_risk(seen, risk, depths) for seen in tasks]
+        each = [_by_risk(seen, risk) for seen in tasks]
         found += [*each, tuple(np.max(each, axis=0).tolist())]
     return list(dict.fromkeys(found))
 
 
-def _by_share(similarity: Floats, depths: Sequence[int]) -> Iterator[Vector]:
+def _by_share(similarity: Floats) -> Iterator[Vector]:
     """From a first layer on the same share of those still there leaves, and at a last layer whoever is left."""
     layers = similarity.shape[1] + 1
-    for first in depths:
-        for last in (depth for depth in depths if depth > first):
+    for first in range(1, layers):
+        for last in range(first + 1, layers + 1):
             for share in SHARES:
                 vector, left = [NEVER] * layers, np.ones(len(similarity), bool)
-                for layer in (depth - 1 for depth in depths if first <= depth < last):
+                for layer in range(first - 1, last - 1):
                     own = similarity[left, layer]
                     vector[layer] = _cut(np.sort(own), round(share * len(own)))
                     left &= similarity[:, layer] <= vector[layer]
@@ -96,11 +95,11 @@ def _by_share(similarity: Floats, depths: Sequence[int]) -> Iterator[Vector]:
                 yield tuple(vector)
 
 
-def _by_risk(seen: Seen, risk: float, depths: Sequence[int]) -> Vector:
+def _by_risk(seen: Seen, risk: float) -> Vector:
     """At every layer as many leave, the most similar first, as keep the spoilt among them within `risk`."""
     layers = seen.similarity.shape[1] + 1
     vector, left = [NEVER] * layers, np.ones(len(seen.similarity), bool)
-    for layer in (depth - 1 for depth in depths if depth < layers):
+    for layer in range(layers - 1):
         order = np.argsort(-seen.similarity[left, layer], kind="stable")
         spoilt = np.cumsum(seen.spoilt[left, layer][order])
         within = np.flatnonzero(spoilt <= risk * np.arange(1, len(order) + 1))

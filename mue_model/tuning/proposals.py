@@ -9,7 +9,7 @@ from functools import partial
 from itertools import product
 
 from mue_model.config import ExitConfig
-from mue_model.tuning.cells import encoder_depths, encoder_stages
+from mue_model.tuning.cells import encoder_stages
 from mue_model.tuning.family import Vector, exits_of, is_constant, vectors_of
 from mue_model.tuning.screen import Screen, pareto, thinned
 from mue_model.tuning.worth import worthwhile
@@ -46,9 +46,7 @@ def propose(screen: Screen, *, points: int, floor: float, progress: Callable[[in
         floor: Points that keep less than this share of the quality are left out.
         progress: Is told the points screened so far, and of how many.
     """
-    depths = dict.fromkeys(encoder_stages(screen.config), encoder_depths(screen.config))
-    depths |= dict.fromkeys(screen.last_stages, tuple(range(1, screen.config.decoder_layers + 1)))
-    families = {stage: vectors_of(screen.seen(stage), depths[stage]) for stage in screen.stages}
+    families = {stage: vectors_of(screen.seen(stage)) for stage in screen.stages}
     total, done = sum(map(len, families.values())), 0
     kept: dict[str, list[Vector]] = {}
     for stage, family in families.items():

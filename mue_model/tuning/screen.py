@@ -17,7 +17,7 @@ from mue_model import costs
 from mue_model.config import ExitConfig, ModelConfig
 from mue_model.rows import ExitTrace
 from mue_model.tuning.by import By
-from mue_model.tuning.cells import Bools, Cells, encoder_depths, encoder_stages
+from mue_model.tuning.cells import Bools, Cells, encoder_stages
 from mue_model.tuning.family import NEVER, Seen, Vector
 from mue_model.tuning.net_work import NetWork, NetWorkCounter
 from mue_model.tuning.pace import Pace
@@ -58,7 +58,6 @@ class Screen:
     ) -> None:
         """Take what was collected of each task, and what is counted; `by` time needs the pace of each task."""
         self.config, self.cells, self.by, self._paces = config, cells, by, paces or {}
-        self._depths = np.array(encoder_depths(config))
         self._flops = lru_cache(maxsize=None)(lambda trace: costs.row_flops(config, trace))
         self._net = {task: NetWorkCounter(config, own.sharing, own.traces) for task, own in cells.items()}
         full = self.of(ExitConfig())
@@ -80,7 +79,7 @@ class Screen:
         return [task for task, cells in self.cells.items() if stage in (*encoder_stages(self.config), cells.last_stage)]
 
     def of(self, exits: ExitConfig, *, tasks: Iterable[str] | None = None) -> dict[str, Screened]:
-        """Return what happens to the rows of `tasks`, or all; raise `ValueError` for a depth that was not collected."""
+        """Return what happens to the rows of `tasks`, or all."""
         vectors = exits.per_layer(self.config)
         chosen = self.cells if tasks is None else tasks
         return {task: self._screened(task, vectors) for task in chosen}
@@ -106,7 +105,7 @@ class Screen:
         cells = self.cells[task]
         stages = encoder_stages(self.config)
         depths = [_first_above(cells.encoder[stage], vectors[stage]) for stage in stages]
-        rows, at = np.arange(len(cells.traces)), [self._places(own) for own in depths]
+        rows, at = np.arange(len(cells.traces)), [own - 1 for own in depths]
         cell = (rows, at[0], at[1] if len(at) == 2 else 0)
         last = vectors.get(cells.last_stage, vectors["decoder"])
         decoder = _first_above(cells.decoder[cell].swapaxes(1, 2), last)
@@ -141,14 +140,6 @@ class Screen:
             net=self._net[task].count(traces),
         )
 
-    def _places(self, depths: Ints) -> Ints:
-        """Return where the cells keep these depths."""
-        if not np.isin(depths, self._depths).all():
-            raise ValueError(
-                f"encoder depths {sorted(set(depths.tolist()))}: only {self._depths.tolist()} are collected"
-            )
-        return np.searchsorted(self._depths, depths)
-
     def _seen(self, task: str, cells: Cells, stage: str) -> Seen:
         if stage == cells.last_stage:
             steps = np.arange(cells.decoder.shape[-1]) < cells.steps[:, None]
@@ -157,9 +148,7 @@ class Screen:
             return Seen(similarity, lost[steps][:, :-1])
         last = cells.holds[:, :, -1, -1] if stage != "text" else cells.holds[:, -1, :, -1]
         lost = ~last.all(axis=-1) & self._full[task][:, None]
-        spoilt = np.ones((len(lost), self.config.encoder_layers - 1), bool)
-        spoilt[:, self._depths[:-1] - 1] = lost[:, :-1]
-        return Seen(cells.encoder[stage], spoilt)
+        return Seen(cells.encoder[stage], lost[:, :-1])
 
 
 def _first_above(similarity: np.ndarray, vector: Vector) -> Ints:

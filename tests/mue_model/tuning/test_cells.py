@@ -1,4 +1,4 @@
-"""Which depths are collected, and of which streams."""
+"""Of which streams cells are collected, and of which steps."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from mue_model.config import ModelConfig
-from mue_model.tuning.cells import encoder_depths, encoder_stages
+from mue_model.tuning.cells import encoder_stages
 
 
-def test_depths_and_stages_are_those_of_the_checkpoint(small_config: Callable[..., ModelConfig]) -> None:
+def test_stages_are_those_of_the_checkpoint(small_config: Callable[..., ModelConfig]) -> None:
     assert encoder_stages(small_config(streams="joint")) == ("joint",)
     assert encoder_stages(small_config(streams="decomposed")) == ("image", "text")
-    assert encoder_depths(small_config(encoder_layers=6)) == (2, 3, 4, 5, 6)
-    assert encoder_depths(small_config(encoder_layers=2)) == (1, 2)
-    assert encoder_depths(small_config(encoder_layers=1)) == (1,)
 
 
 def test_steps_are_those_of_full_depth(studied: Callable[[str], Any]) -> None:

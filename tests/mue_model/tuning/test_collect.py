@@ -29,9 +29,9 @@ def test_sizes_are_those_of_the_streams(studied: Callable[[str], Any]) -> None:
     rows = len(studied("joint").rows["caption"])
     steps = max(len(result.tokens) for result in studied("joint").full["caption"])
     assert set(studied("joint").cells["caption"].encoder) == {"joint"}
-    assert studied("joint").cells["caption"].holds.shape == (rows, 2, 1, 4, steps)
+    assert studied("joint").cells["caption"].holds.shape == (rows, 3, 1, 4, steps)
     assert set(studied("decomposed").cells["caption"].encoder) == {"image", "text"}
-    assert studied("decomposed").cells["entailment"].holds.shape == (rows, 2, 2, 4, 1)
+    assert studied("decomposed").cells["entailment"].holds.shape == (rows, 3, 3, 4, 1)
 
 
 def test_what_lies_behind_the_end_of_a_text_is_never_wrong(studied: Callable[[str], Any]) -> None:

@@ -17,10 +17,8 @@ from mue_model.tuning.screen import Screen, filled_later, pareto, thinned
 
 def points(screen: Screen, *, decoder: bool = True, count: int = 6) -> list[ExitConfig]:
     """Joint points across the families, among them some of which rows leave at different depths."""
-    stages = list(next(iter(screen.cells.values())).encoder)
-    families = {stage: vectors_of(screen.seen(stage), (2, 3)) for stage in stages}
-    if decoder:
-        families |= {stage: vectors_of(screen.seen(stage), (1, 2, 3, 4)) for stage in screen.last_stages}
+    stages = screen.stages if decoder else list(next(iter(screen.cells.values())).encoder)
+    families = {stage: vectors_of(screen.seen(stage)) for stage in stages}
     random = np.random.default_rng(5)
     chosen = [{stage: own[random.integers(len(own))] for stage, own in families.items()} for _ in range(count)]
     return [ExitConfig.model_validate(own) for own in chosen]
@@ -92,12 +90,6 @@ def test_full_depth_keeps_everything(studied: Callable[[str], Any]) -> None:
     shallow = found.screen.of(constant_depth(found.model.config, 2))
     assert found.screen.quality(shallow) < 1
     assert all(own.share < 1 for own in shallow.values())
-
-
-def test_depths_that_were_not_collected_are_refused(studied: Callable[[str], Any]) -> None:
-    found = studied("decomposed")
-    with pytest.raises(ValueError, match=r"encoder depths \[1\]: only \[2, 3\] are collected"):
-        found.screen.of(constant_depth(found.model.config, 1))
 
 
 def test_fills_are_those_of_a_trace(studied: Callable[[str], Any]) -> None:
