@@ -9,9 +9,13 @@ import datetime
 import json
 import math
 import re
+from collections.abc import Iterable
 
 META_LIMIT_BYTES = 64 << 10
 """Most bytes of the values and suffixes in one row's `meta_json`."""
+MAX_NESTING = 100
+"""Most lists and objects inside one another in a JSON member; a deeper one is kept as text. Python parses as deep as
+the stack has room, so that without a bound what the reader took would raise where it is parsed again."""
 
 _TEXT_SUFFIXES = frozenset({"txt", "json"})
 _RESERVED = ("image_suffix", "offset", "omitted_members")
@@ -111,11 +115,27 @@ def _reencoded(text: str) -> str | None:
     """Return the JSON document as strict JSON (NaN and infinities as strings), or None if it cannot be parsed."""
     try:
         value = json.loads(text, parse_constant=str, parse_float=_finite_or_text)
+        if _nesting_exceeds(value, MAX_NESTING):
+            return None
         encoded = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (ValueError, RecursionError):
         return None
     # JSON may escape half of a surrogate pair.
     return _as_utf8(encoded)
+
+
+def _nesting_exceeds(value: object, most: int) -> bool:
+    """Return whether more than `most` lists and objects lie inside one another."""
+    level = [value]
+    for _ in range(most):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return False
+    return any(isinstance(inner, (list, dict)) for inner in level)
+
+
+def _inside(value: object) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _finite_or_text(number: str) -> float | str:

@@ -74,7 +74,7 @@ class RowField:
             problem = f"the member '{self.suffix}' was too large to come along: {member['omitted_bytes']:,} bytes"
             return [Entry((), problem=problem)]
         if self.steps and isinstance(member, str):
-            return [Entry((), problem=f"the member '{self.suffix}' is a text, or JSON that is broken")]
+            return [Entry((), problem=f"the member '{self.suffix}' is a text, or JSON that is broken or too deep")]
         return list(_descend(member, self.steps, "", ()))
 
     def values(self, members: dict[str, Any]) -> list[Any]:

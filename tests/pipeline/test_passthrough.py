@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.passthrough import META_LIMIT_BYTES, Passthrough
+from pipeline.passthrough import MAX_NESTING, META_LIMIT_BYTES, Passthrough
 
 
 def strict(text: str) -> dict[str, Any]:
@@ -61,6 +61,25 @@ def meta(**members: bytes) -> dict[str, Any]:
 )
 def test_values(suffix: str, data: bytes, value: object) -> None:
     assert meta(**{suffix: data}) == {"image_suffix": "jpg", "offset": 7, suffix: value}
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a": ', "}"), ('[{"a": ', "}]")])
+def test_what_was_taken_as_json_can_be_parsed_anywhere(opening: str, closing: str) -> None:
+    """Decode tasks and reports have less of the stack left than the reader had."""
+
+    def parsed_below(frames: int, text: str) -> dict[str, Any]:
+        return parsed_below(frames - 1, text) if frames else strict(text)
+
+    kinds = set()
+    levels = len(closing)
+    for times in (1, *range(MAX_NESTING // levels - 1, MAX_NESTING // levels + 2), *range(400, 1000, 10)):
+        document = opening * times + "1" + closing * times
+        passthrough = Passthrough()
+        passthrough.add("json", document.encode())
+        value = parsed_below(500, passthrough.to_json("jpg", 0))["json"]
+        assert value == (json.loads(document) if times * levels <= MAX_NESTING else document)
+        kinds.add(type(value))
+    assert kinds == {str, type(json.loads(opening + "1" + closing))}
 
 
 def test_large_values_are_replaced_and_small_ones_after_them_kept() -> None:

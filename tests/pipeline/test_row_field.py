@@ -123,7 +123,7 @@ def test_entries_keep_their_place_also_where_there_is_none() -> None:
         ("json:deep[0]", "deep is an object, not a list"),
         ("other.json:a", "the row has no member 'other.json', only txt, json, seg.json, big.json"),
         ("big.json:n", "the member 'big.json' was too large to come along: 70,000 bytes"),
-        ("txt:a", "the member 'txt' is a text, or JSON that is broken"),
+        ("txt:a", "the member 'txt' is a text, or JSON that is broken or too deep"),
         ("offset", "the row has no member 'offset', only txt, json, seg.json, big.json"),
     ],
 )
