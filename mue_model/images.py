@@ -98,6 +98,7 @@ def decode_image(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.
             raise ImageError("corrupt_image", f"JPEG with {scans} scans; more than {MAX_JPEG_SCANS} are refused")
         with _open(plugin, data) as image:
             check_size(image.size, max_pixels)
+            _check_tiff_tiles(image, max_pixels)
             image.load()
             return to_rgb(_upright(image))
     except ImageError:
@@ -153,6 +154,18 @@ def _check_webp_header(data: bytes, max_pixels: int) -> None:
     if data[:4] == b"RIFF" and data[12:16] == b"VP8X" and len(data) >= 30:
         width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
         check_size((width, height), max_pixels)
+
+
+def _check_tiff_tiles(image: ImageFile.ImageFile, max_pixels: int) -> None:
+    """Apply the limit to the tiles of a TIFF: each is decoded whole, however little of it the image shows."""
+    if not isinstance(image, TiffImageFile):
+        return
+    width, height = (image.tag_v2.get(tag, 1) for tag in (ExifTags.Base.TileWidth, ExifTags.Base.TileLength))
+    if not (isinstance(width, int) and isinstance(height, int)):
+        raise ImageError("corrupt_image", "TIFF whose tiles have sides that are no whole numbers")
+    if width * height > max_pixels:
+        message = f"tiles of {width} x {height} pixels are more than the limit of {max_pixels}"
+        raise ImageError("too_many_pixels", message)
 
 
 def _upright(image: Image.Image) -> Image.Image:

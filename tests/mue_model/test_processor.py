@@ -211,6 +211,25 @@ def test_a_gif_whose_frame_is_larger_than_its_screen_counts_as_the_frame() -> No
     assert code_of(bytes(data), max_pixels=1_599) == "too_many_pixels"
 
 
+def tiled_tiff(tile: tuple[int, int], data: bytes) -> bytes:
+    """A grey 16 x 16 TIFF in one deflated tile."""
+    sides = {256: 16, 257: 16, 322: tile[0], 323: tile[1]}
+    tags = sides | {258: 8, 259: 8, 262: 1, 277: 1, 324: 8 + 2 + 10 * 12 + 4, 325: len(data)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items()))
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4) + data
+
+
+def test_a_tiff_whose_tiles_are_larger_than_the_image_counts_as_the_tile() -> None:
+    """Two megabytes would take two gigabytes to decode, whatever the limit of pixels."""
+    assert decode(tiled_tiff((32, 32), zlib.compress(bytes(1_024)))).size == (16, 16)
+    assert code_of(tiled_tiff((4_096, 4_096), zlib.compress(bytes(1 << 24)))) == "too_many_pixels"
+    assert code_of(tiled_tiff((2**31 - 16, 2**31 - 16), b"")) == "too_many_pixels"
+    width_as_text = tiled_tiff((2**31, 2**31), b"").replace(
+        struct.pack("<HHI", 322, 4, 1), struct.pack("<HHI", 322, 2, 3)
+    )
+    assert code_of(width_as_text) == "corrupt_image"
+
+
 def test_zero_and_overlong_sides_are_bad_dimensions() -> None:
     jpeg = bytearray(encode(Image.new("RGB", (4, 4)), "JPEG"))
     struct.pack_into(">H", jpeg, jpeg.index(b"\xff\xc0") + 5, 0)
