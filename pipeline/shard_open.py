@@ -63,7 +63,7 @@ def open_shard(url: str) -> Iterator[BinaryIO]:
             yield raw
             return
         with decompressor(raw) as stream:
-            yield cast(BinaryIO, _Decompressed(stream))
+            yield cast(BinaryIO, _Decompressed(stream, raw))
 
 
 @contextmanager
@@ -123,9 +123,15 @@ def _http_options() -> dict[str, Any]:
 
 def _http_stream(fs: Any, path: str, offset: int) -> Any:
     """One request for everything from `offset` on; of servers without ranges, the bytes before it are passed over."""
-    headers = {"headers": {"Range": f"bytes={offset}-"}} if offset else {}
-    stream = fs.open(path, "rb", block_size=0, size=1, **headers)
-    left = offset if stream.r.status != 206 else 0
+    # Packed on the way, the bytes would have other offsets than the file's.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
+    stream = fs.open(path, "rb", block_size=0, size=1, headers=headers)
+    left = offset
+    if stream.r.status == 206:
+        left, given = 0, stream.r.headers.get("Content-Range", "")
+        if not given.startswith(f"bytes {offset}-"):
+            # Rows would come twice, or bytes of one image stand in another.
+            raise ConnectionError(f"the server was asked for the bytes from {offset} on and gave '{given[:80]}'")
     while left:
         passed = len(stream.read(min(left, READ_AHEAD_BYTES)))
         if not passed:
@@ -137,8 +143,9 @@ def _http_stream(fs: Any, path: str, offset: int) -> Any:
 class _Decompressed:
     """A decompressing stream whose own errors are told from those of the storage below it."""
 
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
+    def __init__(self, stream: Any, raw: BinaryIO) -> None:
+        self._stream, self._raw = stream, raw
+        self._begun = False
 
     def read(self, n_bytes: int) -> bytes:
         try:
@@ -148,4 +155,8 @@ class _Decompressed:
         except Exception as error:  # each decompressor has error classes of its own
             code = ShardCode.UNREADABLE if getattr(error, "errno", None) else ShardCode.BAD_COMPRESSION
             raise ShardError(code, f"{type(error).__name__}: {error}") from error
+        if not data and n_bytes and not self._begun and self._raw.tell():
+            # zstandard is silent about a frame that is cut: it must not pass for an empty file.
+            raise ShardError(ShardCode.BAD_COMPRESSION, "the compressed data ends before the first byte of the tar")
+        self._begun = self._begun or bool(data)
         return data

@@ -59,6 +59,7 @@ class Web:
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.ranges, self.break_after, self.breaks, self.status = True, 0, 0, 200
+        self.ranges_from_zero = False
         self.etag = "v1"
         self.offsets: list[int] = []
         web = self
@@ -83,12 +84,15 @@ class Web:
                 start, total = 0, len(data)
                 if web.ranges and (wanted := self.headers.get("Range")):
                     first, _, last = wanted.removeprefix("bytes=").partition("-")
-                    start = int(first)
+                    start = 0 if web.ranges_from_zero else int(first)
                     data = data[start : int(last) + 1 if last else None]
                     self.send_response(206)
                     self.send_header("Content-Range", f"bytes {start}-{start + len(data) - 1}/{total}")
                 else:
                     self.send_response(200)
+                if "gzip" in self.headers.get("Accept-Encoding", ""):
+                    data = gzip.compress(data)
+                    self.send_header("Content-Encoding", "gzip")
                 self.send_header("Content-Length", str(len(data)))
                 self.send_header("ETag", f'"{web.etag}"')
                 if web.ranges:
@@ -137,6 +141,17 @@ def test_http_connections_that_break_lose_nothing(web: Web, ranges: bool) -> Non
     assert_whole(f"{web.url}/a.tar")
     assert web.breaks == 0
     assert web.offsets[1] == (20_000 if ranges else 0), "it goes on at the byte where it was, if the server can"
+
+
+@pytest.mark.parametrize("break_after", [20_000, 7 * 4096])
+def test_a_server_that_begins_again_where_it_was_not_asked_to_mixes_nothing(web: Web, break_after: int) -> None:
+    """Between two members it would be a whole tar with rows that come twice."""
+    web.files["/a.tar"], web.ranges_from_zero, web.break_after, web.breaks = tar_of(20, 3584), True, break_after, 1
+    rows, control = read(f"{web.url}/a.tar")
+    assert [row["image"] for row in rows if row["image"]] == [bytes([number]) * 3584 for number in range(len(rows))]
+    assert 3 < len(rows) < 8
+    assert control["shard_code"] == "unreadable"
+    assert f"asked for the bytes from {break_after} on and gave 'bytes 0-" in control["shard_message"]
 
 
 def test_http_that_stays_broken_or_changes_is_said(web: Web) -> None:
@@ -222,6 +237,16 @@ def test_every_compression_good_and_broken(tmp_path: Path, ending: str) -> None:
         assert [row["image"] for row in rows if row["image"]] == [
             bytes([number]) * 3000 for number in range(sum(row["image"] is not None for row in rows))
         ]
+
+
+@pytest.mark.parametrize("ending", PACKERS)
+def test_what_is_cut_before_its_first_byte_is_not_an_empty_file(tmp_path: Path, ending: str) -> None:
+    packed = PACKERS[ending](TAR)
+    for cut, code in ((0, "empty_file"), (20, "bad_compression")):
+        (tmp_path / f"a.{ending}").write_bytes(packed[:cut])
+        rows, control = read(str(tmp_path / f"a.{ending}"))
+        assert (rows, control["shard_state"]) == ([], "bad")
+        assert control["shard_code"] in (code, "bad_compression")
 
 
 def test_a_bomb_is_bounded_by_the_limit_of_a_member(tmp_path: Path) -> None:
