@@ -190,8 +190,7 @@ def _image(cell: _Cell, folder: str, max_bytes: int) -> bytes:
 def _place(path: str, folder: str) -> str:
     """Return where a path in the table leads: URLs and absolute paths as they are, others from the table's folder."""
     if path.startswith("file://"):
-        path = path.removeprefix("file://")
-        return path if path.startswith("/") else f"/{path}"
+        path = "/" + path.removeprefix("file://").lstrip("/")
     if not is_local(path):
         return path
     if path.startswith("/") and not is_local(folder):

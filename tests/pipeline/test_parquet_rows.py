@@ -155,12 +155,14 @@ def test_an_object_store_and_paths_in_it(tmp_path: Path, bucket: str) -> None:
     fs = fsspec.filesystem("s3")
     fs.pipe_file(f"{bucket}/in/img/a.jpg", b"object")
     local = write(
-        tmp_path / "x.parquet", {"image": ["img/a.jpg", f"{bucket}/in/img/a.jpg", "img/gone.jpg", "/etc/hosts"]}
+        tmp_path / "x.parquet",
+        {"image": ["img/a.jpg", f"{bucket}/in/img/a.jpg", "img/gone.jpg", "/etc/hosts", "file:///etc/hosts"]},
     )
     fs.put_file(str(local), f"{bucket}/in/x.parquet")
     rows, control = read(f"{bucket}/in/x.parquet", expected_size=local.stat().st_size)
     assert [(row["image"], row["error_code"]) for row in rows] == [
-        (b"object", None), (b"object", None), (None, "missing_image"), (None, "unreadable_image"),
+        (b"object", None), (b"object", None), (None, "missing_image"),
+        (None, "unreadable_image"), (None, "unreadable_image"),
     ]  # fmt: skip
     assert control["shard_state"] == "done"
 
