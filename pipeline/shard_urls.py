@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import glob
+import logging
+import math
 import os
 import re
 
@@ -11,14 +13,19 @@ import fsspec
 from pipeline.errors import PipelineError, some
 from pipeline.identity import is_local
 
+logger = logging.getLogger(__name__)
+
 _PACKED = {"gz": "tgz", "bz2": "tbz2", "xz": "txz", "zst": "tzst"}
 TAR_SUFFIXES = (".tar", *(f".tar.{long}" for long in _PACKED), *(f".{short}" for short in _PACKED.values()))
 SHARD_SUFFIXES = (*TAR_SUFFIXES, ".parquet")
-_NO_SHARDS = (".json", ".jsonl", ".txt", ".csv", ".tsv", ".md", ".jpg", ".jpeg", ".png", ".webp", ".gif", ".zip")
+_IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif")
+_NO_SHARDS = (".json", ".jsonl", ".txt", ".csv", ".tsv", ".md", ".zip", *_IMAGES)
 """Endings of files that stand beside shards, or hold images in another form."""
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
-_RANGE = re.compile(r"^(\d+)\.\.(\d+)$")
+_RANGE = re.compile(r"^(\d{1,18})\.\.(\d{1,18})$")
+MAX_ALTERNATIVES = 1_000_000
+"""Most shards that the braces of one URL may stand for: a digit too many would fill the memory."""
 
 
 class PlanError(PipelineError):
@@ -54,6 +61,9 @@ def _expand(url: str) -> list[str]:
     literal = _absolute(url)
     if is_local(literal) and os.path.exists(literal):
         return _expand_place(literal)
+    number = math.prod(_n_choices(match[1]) for match in _BRACES.finditer(url))
+    if number > MAX_ALTERNATIVES:
+        raise PlanError(f"{url} stands for {number:,} shards, over the limit of {MAX_ALTERNATIVES:,}; check the range")
     return [shard for alternative in _expand_braces(url) for shard in _expand_place(_absolute(alternative))]
 
 
@@ -80,16 +90,24 @@ def _choices(inside: str) -> list[str] | None:
     if span is None:
         return inside.split(",") if "," in inside else None
     first, last = int(span[1]), int(span[2])
-    width = max(len(span[1]), len(span[2])) if span[1][0] == "0" or span[2][0] == "0" else 0
+    # As in a shell: a lone 0 asks for no zeros before the others.
+    padded = any(len(number) > 1 and number[0] == "0" for number in span.groups())
+    width = max(map(len, span.groups())) if padded else 0
     step = 1 if last >= first else -1
     return [str(number).zfill(width) for number in range(first, last + step, step)]
+
+
+def _n_choices(inside: str) -> int:
+    """Return how many choices there are without making them."""
+    span = _RANGE.match(inside)
+    return inside.count(",") + 1 if span is None else abs(int(span[2]) - int(span[1])) + 1
 
 
 def _expand_place(url: str) -> list[str]:
     """Expand a folder or a glob; anything else is a shard."""
     if is_local(url):
         if os.path.isdir(url):
-            return _shards_in(_names_in(url)) or [url]
+            return _shards_of_folder(url, _names_in(url))
         if os.path.exists(url) or not glob.has_magic(url):
             return [url]
         # What matches is there, so that it is taken as it is: a folder for what it holds.
@@ -126,6 +144,26 @@ def _shards_in(paths: list[str]) -> list[str]:
     """The folder's tars and Parquet files; side-cars are left out later."""
     visible = (path for path in paths if not path.rsplit("/", 1)[-1].startswith("."))
     return sorted(path for path in visible if path.lower().endswith(SHARD_SUFFIXES))
+
+
+def _shards_of_folder(folder: str, inside: list[str]) -> list[str]:
+    """The shards of a local folder, else the folder itself; what is passed over for its shards is told."""
+    shards = _shards_in(inside)
+    if not shards:
+        return [folder]
+    visible = [path for path in inside if not os.path.basename(path).startswith(".")]
+    images = [path for path in visible if path.lower().endswith(_IMAGES)]
+    folders = [
+        path for path in visible if not path.lower().endswith((*SHARD_SUFFIXES, *_NO_SHARDS)) and os.path.isdir(path)
+    ]
+    if images or folders:
+        others = some(sorted(map(os.path.basename, images + folders)))
+        logger.warning(
+            "%s: taken for the %d shards in it; not read: %d images and %d folders (%s); "
+            "give folders by name, and images in a folder of their own",
+            *(folder, len(shards), len(images), len(folders), others),
+        )
+    return shards
 
 
 def _without_side_cars(shards: list[str]) -> list[str]:

@@ -31,6 +31,9 @@ def _names(urls: list[str], corpus: Path) -> list[str]:
         ("00000.tar", ["00000.tar"]),
         ("{00000..00003}.tar", ["00000.tar", "00001.tar", "00002.tar", "00003.tar"]),
         ("{8..10}.tar", ["8.tar", "9.tar", "10.tar"]),
+        ("{0..10}.tar", [f"{number}.tar" for number in range(11)]),
+        ("{10..0}.tar", [f"{number}.tar" for number in range(10, -1, -1)]),
+        ("{00..1}.tar", ["00.tar", "01.tar"]),
         ("{08..10}.tar", ["08.tar", "09.tar", "10.tar"]),
         ("{2..0}.tar", ["2.tar", "1.tar", "0.tar"]),
         ("{b,a}.tar", ["b.tar", "a.tar"]),
@@ -112,6 +115,27 @@ def test_leaves_plain_urls_alone(url: str) -> None:
     assert expand_urls([url]) == [url]
 
 
+@pytest.mark.parametrize(
+    "typed", ["{0..99999999}", "{1..1000}/{1..1000}-{a,b}", f"{{0..{10**17}}}", "{10000000..1}.tar"]
+)
+def test_a_range_with_a_digit_too_many_is_refused_at_once(typed: str) -> None:
+    with pytest.raises(PlanError, match=r"stands for [\d,]+ shards, over the limit of 1,000,000"):
+        expand_urls([f"s3://b/{typed}"])
+
+
+def test_what_a_folder_of_shards_holds_besides_is_told(corpus: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("set/0.tar", "set/0.parquet", "set/0_stats.json", "set/README.md", "set/.cache/9.tar"):
+        (corpus / name).parent.mkdir(parents=True, exist_ok=True)
+        (corpus / name).touch()
+    assert _names(expand_urls(["set"]), corpus) == ["set/0.tar"]
+    assert caplog.text == ""
+    for name in ("set/deep/1.tar", "set/look.jpg", "set/look.PNG"):
+        (corpus / name).parent.mkdir(exist_ok=True)
+        (corpus / name).touch()
+    assert _names(expand_urls(["set"]), corpus) == ["set/0.tar"]
+    assert "not read: 2 images and 1 folders (deep, look.PNG, look.jpg)" in caplog.text
+
+
 def test_refuses_a_shard_given_twice(corpus: Path) -> None:
     with pytest.raises(PlanError, match=r"shard .*/00001\.tar is given twice"):
         expand_urls(["{00000..00001}.tar", "sub/../00001.tar"])
@@ -133,6 +157,7 @@ def test_refuses_what_stands_for_no_shard(corpus: Path, typed: str, message: str
 @given(first=st.integers(0, 50), count=st.integers(1, 30), width=st.integers(0, 6))
 def test_ranges_count_as_a_shell_does(first: int, count: int, width: int) -> None:
     low, high = str(first).zfill(width), str(first + count - 1).zfill(width)
-    padded = max(len(low), len(high)) if low[0] == "0" or high[0] == "0" else 0
+    begins_with_zeros = any(number != str(int(number)) for number in (low, high))
+    padded = max(len(low), len(high)) if begins_with_zeros else 0
     expected = [f"s3://b/{str(number).zfill(padded)}.tar" for number in range(first, first + count)]
     assert expand_urls([f"s3://b/{{{low}..{high}}}.tar"]) == expected
