@@ -9,7 +9,7 @@ import posixpath
 import re
 from typing import NamedTuple
 
-_UID = re.compile(r"^(?P<shard_id>\d{6}-[^/]*)/(?P<row>\d+)/(?P<query>\d+)$")
+_UID = re.compile(r"^(?P<shard_id>\d{6,}-[^/]*)/(?P<row>\d+)/(?P<query>\d+)$")
 
 
 class RowId(NamedTuple):

@@ -127,6 +127,8 @@ def test_golden_files_can_be_read_back() -> None:
     for line in (GOLDEN / "uids.txt").read_text(encoding="utf-8").splitlines():
         uid = line.split(" -> ")[1]
         assert uid_of(*parse_uid(uid)) == uid
+    for index in (0, 999_999, 1_000_000):  # a corpus of any size
+        assert parse_uid(uid_of(shard_id_of(index, "a/b.tar"), 7, 2)) == (shard_id_of(index, "a/b.tar"), 7, 2)
 
 
 def test_what_is_committed_has_the_columns_of_a_row() -> None:
