@@ -181,8 +181,12 @@ def _look_up(url: str) -> _Found | str | None:
         # A remembered listing would show the shard as it was, not as it is.
         fs, path = fsspec.url_to_fs(url, use_listings_cache=False)
         facts = fs.info(path)
-    except FileNotFoundError:
-        return "not found"
+    except FileNotFoundError as error:
+        # So fsspec calls whatever goes wrong over http: a server that is down, a refusal, a redirect without end.
+        cause = error.__cause__
+        if cause is None or not url.startswith("http") or getattr(cause, "status", None) in (404, 410):
+            return "not found"
+        return f"{type(cause).__name__}: {cause}"
     except Exception as error:
         # Object stores raise their client library's own types, which have no common base.
         return f"{type(error).__name__}: {error}"

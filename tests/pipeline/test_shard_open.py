@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import retrying_file, shard_open
-from pipeline.plan import plan_shards
+from pipeline.plan import PlanError, plan_shards
 from pipeline.shard_open import ending_of
 from pipeline.shard_rows import iter_tables
 from pipeline.shard_urls import expand_urls
@@ -132,6 +132,16 @@ def test_http(web: Web) -> None:
     assert web.offsets == [0], "one request for the whole shard"
     rows, control = read(f"{web.url}/gone.tar")
     assert (rows, control["shard_code"]) == ([], "unreadable")
+
+
+def test_why_http_gives_no_shard_is_said_when_planning(web: Web) -> None:
+    web.files["/a.tar"] = TAR
+    for status, said in ((200, "not found"), (403, "ClientResponseError: 403"), (503, "ClientResponseError: 503")):
+        web.status = status
+        with pytest.raises(PlanError, match=rf"/(a|gone)\.tar \({said}"):
+            plan_shards([f"{web.url}/{'gone' if status == 200 else 'a'}.tar"])
+    with pytest.raises(PlanError, match=r"a\.tar \(ClientConnectorError: Cannot connect to host 127\.0\.0\.1:9 "):
+        plan_shards(["http://127.0.0.1:9/a.tar"])
 
 
 @pytest.mark.parametrize("ranges", [True, False])
