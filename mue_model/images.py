@@ -23,6 +23,8 @@ from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from mue_model.image_pieces import MAX_PIECES, too_many_pieces
+
 ImageErrorCode = Literal["empty_image", "unknown_format", "corrupt_image", "too_many_pixels", "bad_dimensions"]
 
 MAX_SIDE = 65_535
@@ -96,6 +98,8 @@ def decode_image(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.
         _check_webp_header(data, max_pixels)
         if plugin is JpegImageFile and (scans := len(_SCAN.findall(data))) > MAX_JPEG_SCANS:
             raise ImageError("corrupt_image", f"JPEG with {scans} scans; more than {MAX_JPEG_SCANS} are refused")
+        if too_many_pieces(data):
+            raise ImageError("corrupt_image", f"{plugin.format} in more than {MAX_PIECES} pieces")
         with _open(plugin, data) as image:
             check_size(image.size, max_pixels)
             _check_tiff_tiles(image, max_pixels)
