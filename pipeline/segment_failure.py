@@ -10,6 +10,7 @@ from ray.exceptions import (
     RayActorError,
     RayError,
     StreamingGeneratorReplayInconsistentError,
+    UserCodeException,
     WorkerCrashedError,
 )
 
@@ -21,6 +22,9 @@ _DEATHS = (
 )
 """What a death gives rise to. What was lost with a node is made anew; a task that was run too often for that leaves its
 output lost, and a task run anew on lost input "produces 0 objects", which Ray calls inconsistent."""
+
+_WRAPPED = "The above exception was the direct cause"
+"""What Python writes between the traceback of an error and that of the one which was raised for it."""
 
 
 class SegmentFailed(PipelineError):
@@ -56,7 +60,11 @@ def _cause(error: RayError | ExecutionTimeoutError) -> str:
     raised = getattr(error, "cause", None)
     if isinstance(raised, PipelineError):
         return str(raised)
-    if isinstance(raised, Exception):
+    text = str(error)
+    if isinstance(raised, UserCodeException):
+        # Ray Data's wrapper only says that a function failed; what it raised did not travel, only its traceback did.
+        text = text.partition(_WRAPPED)[0]
+    elif isinstance(raised, Exception):
         return f"{type(raised).__name__}: {raised}"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

@@ -12,6 +12,7 @@ from ray.exceptions import (
     RayError,
     RayTaskError,
     StreamingGeneratorReplayInconsistentError,
+    UserCodeException,
     WorkerCrashedError,
 )
 
@@ -34,6 +35,18 @@ def test_what_a_task_raised_is_not_buried_under_ray_s_advice() -> None:
     ours = RayTaskError("write", advice, StorageError("the disk is full"))
     assert said(ours) == said(ours.as_instanceof_cause()) == "the disk is full"
     assert said(RayTaskError("write", advice, ValueError("no such thing"))) == "ValueError: no such thing"
+
+
+def test_what_a_function_raised_is_not_hidden_by_ray_s_wrapper() -> None:
+    """As Ray 2.60 tells the driver of an error in a function of `map_batches`."""
+    remote = (
+        "ray::MapBatches(decode)() (pid=1, ip=127.0.0.1)\n    json.loads(text)\nRecursionError: too deep here\n\n"
+        "The above exception was the direct cause of the following exception:\n\n"
+        "ray::MapBatches(decode)() (pid=1, ip=127.0.0.1)\n    raise UserCodeException\n"
+        "ray.exceptions.UserCodeException: UDF failed to process a data block.\nTo change retry attempts, configure x"
+    )
+    wrapped = RayTaskError("map", remote, UserCodeException("UDF failed to process a data block."))
+    assert said(wrapped) == said(wrapped.as_instanceof_cause()) == "RecursionError: too deep here"
 
 
 def test_a_death_is_told_from_a_start_that_raised() -> None:
