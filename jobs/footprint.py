@@ -5,11 +5,12 @@ energy of the machines = power x time; at the meter = that x PUE; carbon = at th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from jobs.footprint_factors import Factor, FootprintFactors
+from jobs.gpu_energy import GpuEnergy
 from jobs.measured_time import MeasuredTime
 
 JOULES_PER_KWH = 3.6e6
@@ -52,17 +53,18 @@ class Footprint:
         }
 
 
-def footprint(time: MeasuredTime, factors: FootprintFactors, *, ok_rows: int) -> Footprint:
-    """Return what follows from the time that was measured and the factors that were stated."""
-    make = _Maker(time, ok_rows)
+def footprint(time: MeasuredTime, energy: GpuEnergy, factors: FootprintFactors, *, ok_rows: int) -> Footprint:
+    """Return what follows from time and energy that were measured and the factors that were stated."""
+    make = _Maker(time, ok_rows, {"joules": _uncounted(energy), "gpus": _uncounted(energy)})
     hours = make("time", "h", "sum over attempts, start and loading included", _hours, seconds=time.seconds)
     gpus = make(
         "gpu_energy",
         "kWh",
-        "counted by NVML, whole devices",
+        f"counted by NVML ({energy.scope}), whole devices, while model processes ran",
         lambda joules: joules / JOULES_PER_KWH,
-        joules=time.gpu_joules,
+        joules=energy.joules,
     )
+    counted = [] if energy.joules_counted is None else [_counted_part(energy, energy.joules_counted)]
     if factors.power_without_gpus_w is not None:
         machines = make(
             "machine_energy",
@@ -117,7 +119,7 @@ def footprint(time: MeasuredTime, factors: FootprintFactors, *, ok_rows: int) ->
     stated = {name: getattr(factors, name) for name in FootprintFactors.model_fields}
     return Footprint(
         ok_rows=ok_rows,
-        quantities=(hours, gpus, machines, meter, carbon, electricity, rent),
+        quantities=(hours, gpus, *counted, machines, meter, carbon, electricity, rent),
         factors={name: factor for name, factor in stated.items() if factor is not None},
     )
 
@@ -125,8 +127,9 @@ def footprint(time: MeasuredTime, factors: FootprintFactors, *, ok_rows: int) ->
 class _Maker:
     """Makes quantities that are unknown as soon as one thing they follow from is."""
 
-    def __init__(self, time: MeasuredTime, ok_rows: int) -> None:
-        self._time, self._rows = time, ok_rows
+    def __init__(self, time: MeasuredTime, ok_rows: int, words: Mapping[str, str]) -> None:
+        """`words`: what to call needs that `_WORDS` does not name."""
+        self._time, self._rows, self._words = time, ok_rows, {**_WORDS, **words}
 
     def __call__(
         self, name: str, unit: str, how: str, compute: Callable[..., float], /, **needs: float | None
@@ -138,7 +141,7 @@ class _Maker:
             unit=unit,
             value=value,
             per_1000_ok_rows=None if value is None or not self._rows else value / self._rows * _PER_ROWS,
-            how=f"unknown: no {', no '.join(_WORDS.get(need, need) for need in missing)}" if missing else how,
+            how=f"unknown: no {', no '.join(self._words.get(need, need) for need in missing)}" if missing else how,
             lower_bound=value is not None and self._time.is_lower_bound,
         )
 
@@ -146,8 +149,6 @@ class _Maker:
 _WORDS = {
     "seconds": "measured time",
     "hours": "measured time",
-    "joules": "NVML count of every attempt",
-    "gpus": "NVML count of every attempt",
     "power": "power_without_gpus_w stated",
     "power_w": "power_w stated",
     "machine_energy": "energy of the machines",
@@ -157,6 +158,24 @@ _WORDS = {
     "electricity_price": "electricity_price stated",
     "machine_price": "machine_price stated",
 }
+
+
+def _uncounted(energy: GpuEnergy) -> str:
+    """Say what is missing of the GPUs' energy, to go behind "no"."""
+    if energy.joules_counted is None:
+        return f"NVML count of the GPUs: {energy.scope}"
+    return f"NVML count of every GPU, but of {energy.scope}"
+
+
+def _counted_part(energy: GpuEnergy, joules: float) -> Quantity:
+    """What was counted where that is not all: no figure of the job's, and so none per row."""
+    return Quantity(
+        name="gpu_energy_counted",
+        unit="kWh",
+        value=joules / JOULES_PER_KWH,
+        per_1000_ok_rows=None,
+        how=f"counted by NVML on {energy.scope}; what the others drew is unknown",
+    )
 
 
 def _hours(seconds: float) -> float:

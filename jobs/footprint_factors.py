@@ -60,7 +60,7 @@ class FootprintFactors(Config):
     power_w: Factor | None = None
     """Mean draw in watts, while it runs, of all machines of the job together, GPUs included."""
     power_without_gpus_w: Factor | None = None
-    """The same without GPUs, where NVML measured those during the run. Instead of power_w."""
+    """The same without GPUs, where NVML measured all of those during the run. Instead of power_w."""
     pue: Ratio | None = None
     """Power usage effectiveness of the place; 1 where nothing but the machine draws power."""
     grid_g_per_kwh: Factor | None = None

@@ -16,8 +16,6 @@ class MeasuredTime:
     attempts: int
     attempts_without_time: int
     """Killed before they could record their end: the seconds are a lower bound."""
-    gpu_joules: float | None
-    """What NVML counted on the driver's machine, whole devices; None where an attempt has no count."""
 
     @property
     def is_lower_bound(self) -> bool:
@@ -29,14 +27,11 @@ def measured_time(run: Mapping[str, Any]) -> MeasuredTime:
     """Return what `run.json` says."""
     attempts = run.get("attempts") or []
     times = [_number(attempt.get("wall_s")) for attempt in attempts]
-    joules = [_number((attempt.get("gpu_energy") or {}).get("joules")) for attempt in attempts]
     known = [seconds for seconds in times if seconds is not None]
-    counted = [count for count in joules if count is not None]
     return MeasuredTime(
         seconds=sum(known) if known else None,
         attempts=len(attempts),
         attempts_without_time=len(times) - len(known),
-        gpu_joules=sum(counted) if counted and len(counted) == len(joules) else None,
     )
 
 

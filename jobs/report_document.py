@@ -11,6 +11,7 @@ from typing import Any
 
 from jobs.footprint import footprint
 from jobs.footprint_factors import FootprintFactors
+from jobs.gpu_energy import gpu_energy
 from jobs.headline import headline
 from jobs.job_folder import planned_model, planned_task, row_total, run_facts
 from jobs.measured_time import measured_time
@@ -76,7 +77,12 @@ def report_document(
         "rows": _rows(ledger, plan, found),
         "savings": found.document(),
         "failures": [asdict(code) for code in failure_codes(ledger)],
-        "footprint": footprint(measured_time(run), factors, ok_rows=found.total.rows_ok).document(),
+        "footprint": footprint(
+            measured_time(run),
+            gpu_energy(ledger.storage, processes_unknown=found.seconds.processes_unknown),
+            factors,
+            ok_rows=found.total.rows_ok,
+        ).document(),
         "gallery": [_row(entry) for entry in shown],
         "attempts": [
             {name: attempt.get(name) for name in _ATTEMPT} | {"packages": attempt.get("packages") or {}}

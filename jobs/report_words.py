@@ -20,6 +20,7 @@ WORDS = {
     "cross_kv": "keys and values of those",
     "time": "Time, measured",
     "gpu_energy": "Energy of the GPUs, counted",
+    "gpu_energy_counted": "of it, as far as it was counted",
     "machine_energy": "Energy of the machines",
     "energy": "Energy at the meter",
     "carbon": "Carbon",

@@ -11,7 +11,6 @@ import secrets
 import time
 from typing import Any
 
-from jobs.gpu_energy import GpuEnergy
 from jobs.job_folder import RUN, run_facts
 from jobs.known_errors import exit_code_of
 from jobs.machine import this_machine
@@ -50,7 +49,6 @@ class RunRecord:
         self.previous_was_killed = bool(self._earlier) and self._earlier[-1].get("exit_code") is None
         """The attempt before this one could not record its end: something ended its process."""
         self._began = time.monotonic()
-        self._gpus = GpuEnergy()
         self._rows_before = ledger.progress().rows_committed
         machine = this_machine()
         self._facts: dict[str, Any] = {
@@ -88,8 +86,6 @@ class RunRecord:
             "rows": rows,
             "rows_per_s": round(rows / wall_s, 3),
         }
-        if (energy := self._gpus.joules()) is not None:
-            self._facts["gpu_energy"] = energy
         self._write()
 
     def end_badly(self, error: BaseException) -> None:

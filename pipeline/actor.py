@@ -7,6 +7,7 @@ those, so rows of several calls share the engine's batches. Rows leave in the or
 from __future__ import annotations
 
 import os
+import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ from pipeline.answered import answered_table
 from pipeline.drain_gate import DrainGate
 from pipeline.engines import Engines
 from pipeline.fan_out import query_rows
+from pipeline.gpu_counters import GpuCounters
 from pipeline.shadow_rows import row_to_shadow, shadows_by_uid
 from pipeline.timing_window import Arm, Run
 from pipeline.windowed import Windowed
@@ -68,7 +70,13 @@ class ModelActor:
         own_id = ray.get_runtime_context().get_actor_id() if ray.is_initialized() else None
         self._attempt, self._actor = attempt, own_id or "driver"
         self._selection = audit.shadows if audit is not None and audit.shadows.any else None
-        self.tally = ActorTally(attempt=attempt, actor=self._actor, purpose=audit.purpose if audit else "run")
+        self.tally = ActorTally(
+            attempt=attempt,
+            actor=self._actor,
+            purpose=audit.purpose if audit else "run",
+            node=platform.node(),
+            gpu_counters=GpuCounters().millijoules,
+        )
         began = time.perf_counter()
         facts = self._facts = model_facts(model)
         if facts.digest != digest:
@@ -84,6 +92,7 @@ class ModelActor:
             warm_up_s=time.perf_counter() - loaded,
             device=self._engines.device,
             threads=self._engines.threads,
+            gpu=self._engines.gpu,
         )
         self._gate = DrainGate()
         self._windowed: Windowed | None = None

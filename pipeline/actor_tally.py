@@ -25,8 +25,28 @@ class ActorTally:
     `lines` are events of three kinds: `process`, once; `window`, one each; `totals`, the last, of everything so far.
     """
 
-    def __init__(self, *, attempt: str, actor: str, purpose: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        attempt: str,
+        actor: str,
+        purpose: str,
+        node: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        gpu_counters: Callable[[], Mapping[str, int]] = dict,
+    ) -> None:
+        """Begin to count.
+
+        Args:
+            attempt: Of the job.
+            actor: Who this is.
+            purpose: `run` or `audit`.
+            node: The machine.
+            clock: In seconds.
+            gpu_counters: Gives the energy that each GPU of the machine ever drew, in millijoules by UUID.
+        """
         self._clock, self._began = clock, clock()
+        self._gpu_counters, self._gpus_at_start, self._gpu = gpu_counters, dict(gpu_counters()), ""
         self._lock = threading.Lock()
         self._process: dict[str, Any] = {
             "event": "process",
@@ -34,6 +54,7 @@ class ActorTally:
             "attempt": attempt,
             "actor": actor,
             "purpose": purpose,
+            "node": node,
             "began": _now(),
         }
         self._windows: list[dict[str, Any]] = []
@@ -41,10 +62,13 @@ class ActorTally:
         self._windows_s = 0.0
         self._counts = dict.fromkeys(("rows_ok", "flops_ok", "shadow_rows", "shadow_lost", "flops_shadow"), 0)
 
-    def loaded(self, *, load_s: float, warm_up_s: float, device: str, threads: int) -> None:
-        """Note how long the model took to be ready."""
+    def loaded(self, *, load_s: float, warm_up_s: float, device: str, threads: int, gpu: str | None = None) -> None:
+        """Note how long the model took to be ready, and where it is; `gpu` is the UUID of its GPU."""
         with self._lock:
             self._process |= {"load_s": load_s, "warm_up_s": warm_up_s, "device": device, "threads": threads}
+            if gpu is not None:
+                self._gpu = gpu
+                self._process |= {"gpu": gpu, "gpu_millijoules": self._gpus_at_start.get(gpu)}
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -112,6 +136,8 @@ class ActorTally:
                 "idle_s": max(0.0, actor_s - ready_s - busy_s - self._windows_s),
                 **self._counts,
             }
+            if self._gpu:
+                totals["gpu_millijoules"] = self._gpu_counters().get(self._gpu)
             return [self._process, *self._windows, totals]
 
 

@@ -66,6 +66,15 @@ class Engines:
         return str(self._model.device)
 
     @property
+    def gpu(self) -> str | None:
+        """UUID of the GPU that the model is on, as NVML spells it; None on a CPU, or where torch does not tell."""
+        device = self._model.device
+        if device.type != "cuda":
+            return None
+        uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None)
+        return None if uuid is None else f"GPU-{uuid}"
+
+    @property
     def threads(self) -> int:
         """CPU threads of torch."""
         return torch.get_num_threads()

@@ -13,9 +13,3 @@ def test_nothing_measured_is_not_zero() -> None:
     for run in ({}, {"attempts": []}, {"attempts": [{"wall_s": None}]}, {"attempts": [{"wall_s": "fast"}]}):
         assert measured_time(run).seconds is None
         assert not measured_time(run).is_lower_bound
-
-
-def test_gpu_energy_needs_every_attempt() -> None:
-    counted = {"wall_s": 1, "gpu_energy": {"joules": 50.0}}
-    assert measured_time({"attempts": [counted, counted]}).gpu_joules == 100
-    assert measured_time({"attempts": [counted, {"wall_s": 1}]}).gpu_joules is None

@@ -55,6 +55,25 @@ def test_a_window_that_was_lost_is_a_line_without_times() -> None:
     assert totals["windows_s"] == 2
 
 
+def test_the_counter_of_the_own_gpu_is_read_before_loading_and_with_every_record() -> None:
+    counters = {"GPU-a": 1000, "GPU-b": 5}
+    found = ActorTally(attempt="a1", actor="x", purpose="run", node="n1", gpu_counters=lambda: counters)
+    counters = {"GPU-a": 1700, "GPU-b": 9}
+    found.loaded(load_s=4, warm_up_s=1, device="cuda:0", threads=2, gpu="GPU-a")
+    counters = {"GPU-a": 2500, "GPU-b": 90}
+    process, totals = found.lines()
+    assert (process["node"], process["gpu"], process["gpu_millijoules"]) == ("n1", "GPU-a", 1000)
+    assert totals["gpu_millijoules"] == 2500
+    counters = {}
+    assert found.lines()[-1]["gpu_millijoules"] is None, "NVML fails: unknown, not zero"
+
+
+def test_a_process_on_a_cpu_counts_no_gpu() -> None:
+    found = ActorTally(attempt="a1", actor="x", purpose="run", gpu_counters=lambda: {"GPU-a": 1000})
+    found.loaded(load_s=4, warm_up_s=1, device="cpu", threads=2)
+    assert not any("gpu_millijoules" in line for line in found.lines())
+
+
 def test_ok_rows_and_shadows_are_counted_from_many_threads_beyond_64_bits() -> None:
     found, large = tally(Clock()), 2**62
     rows = [
