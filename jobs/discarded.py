@@ -25,6 +25,11 @@ class Discarded:
     files_unreadable: int
     """Such files that cannot be read any more: their work is not in `flops`."""
 
+    @property
+    def is_lower_bound(self) -> bool:
+        """Whether more was spent than is known."""
+        return self.files_unreadable > 0
+
     def document(self) -> dict[str, Any]:
         """Return it ready for JSON."""
         return asdict(self)

@@ -33,7 +33,7 @@ SET VARIABLE layers = (
 );
 
 -- Work that was done and does not count: FLOPs of rows in parts that others replaced, and in files that a crash left
--- without a receipt. They are in none of the live parts: this figure is the report's and is not recomputed here.
+-- without a receipt. They are in none of the live parts: this figure is the report's and is not recomputed here.$bound
 SET VARIABLE discarded = $discarded;
 
 -- A quotient to twelve digits, cut off and not rounded, in integers alone.

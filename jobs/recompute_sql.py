@@ -15,7 +15,13 @@ RECOMPUTE = "report/recompute.sql"
 def recompute_sql(found: Savings) -> str:
     """Return the script for the job that `found` is about; its only figure is the work that is in no live part."""
     text = (files("jobs") / "recompute.sql").read_text("utf-8")
-    return Template(text).substitute(discarded=f"{found.discarded.flops}::HUGEINT")
+    lost = found.discarded.files_unreadable
+    bound = (
+        f"\n-- At least: {lost} of those files are gone or unreadable, so flops_net is at most what it says."
+        if lost
+        else ""
+    )
+    return Template(text).substitute(discarded=f"{found.discarded.flops}::HUGEINT", bound=bound)
 
 
 def recomputed(storage: Storage, script: str, *, queries: int | None = None) -> list[list[dict[str, Any]]]:

@@ -98,8 +98,13 @@ def _flops(savings: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     a = savings["a_same_length_flops"]
     lines = [("full depth, same texts", a["baseline"]), ("executed", a["executed"])]
     lines += [("spared by early exit", a["saved_by_early_exit"])]
-    lines += [(f"overhead: {WORDS[name]}", value) for name, value in a["overheads"].items()]
-    lines += [("net", a["net"]), ("reused, no saving of early exit", savings["reused"]["flops"])]
+    lost = savings["discarded"]["files_unreadable"]
+    least = {"discarded": f", at least ({lost:,} of their files gone or unreadable)" if lost else ""}
+    lines += [(f"overhead: {WORDS[name]}{least.get(name, '')}", value) for name, value in a["overheads"].items()]
+    lines += [
+        ("net, at most" if lost else "net", a["net"]),
+        ("reused, no saving of early exit", savings["reused"]["flops"]),
+    ]
     return [(name, flops(value), f"{value:,}") for name, value in lines]
 
 

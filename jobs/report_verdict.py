@@ -58,7 +58,7 @@ def verdict(savings: Savings, *, finished: bool, caveat: str | None) -> Verdict:
         f"{total.rows_ok:,} of {rows:,} rows were answered"
         + (f"; {rows - total.rows_ok:,} were not, and count as no saving." if rows > total.rows_ok else ".")
     )
-    sentences += [*_net(savings), _answers(savings.counterfactual), _time(savings.time)]
+    sentences += [*_net(savings), *_unreadable(savings), _answers(savings.counterfactual), _time(savings.time)]
     if caveat:
         sentences.append(f"{caveat[0].upper()}{caveat[1:]}.")
     return Verdict(
@@ -97,12 +97,13 @@ def _headline(savings: Savings) -> str:
     spared = share(savings.flops_net + audit, full)
     if spared is None:
         return "No row has an answer yet, so there is nothing to compare"
+    most, least = _bounds(savings)
     if round(spared, 4) == 0:
         said = "Stopping early spared nothing of the model's arithmetic"
     elif spared < 0:
-        said = f"Stopping early cost more than it spared: {percent(-spared)} more arithmetic"
+        said = f"Stopping early cost more than it spared: {least}{percent(-spared)} more arithmetic"
     else:
-        said = f"Stopping early spared {percent(spared)} of the model's arithmetic"
+        said = f"Stopping early spared {most}{percent(spared)} of the model's arithmetic"
     if isinstance(savings.time, TimingWindows) and _is_clear(savings.time):
         saved = 1 - savings.time.point_ratio
         took = f"took {percent(abs(saved))} {'less' if saved > 0 else 'more'} time"
@@ -115,8 +116,26 @@ def _net(savings: Savings) -> list[str]:
     net = share(savings.flops_net, savings.total.flops_full_same_length)
     if net is None or not savings.total.flops_shadow:
         return []
-    change = f"{percent(abs(net))} {'less' if net >= 0 else 'more'}"
+    most, least = _bounds(savings)
+    change = f"{most}{percent(net)} less" if net >= 0 else f"{least}{percent(-net)} more"
     return [f"With the audit and every other overhead, this run did {change} arithmetic than full depth."]
+
+
+def _bounds(savings: Savings) -> tuple[str, str]:
+    """Return the words before what was spared and before what was spent, where not all overheads are known."""
+    return ("at most ", "at least ") if savings.discarded.is_lower_bound else ("", "")
+
+
+def _unreadable(savings: Savings) -> list[str]:
+    files = savings.discarded.files_unreadable
+    if not files:
+        return []
+    which = (
+        "1 file of rows computed once more than they count is"
+        if files == 1
+        else (f"{files:,} files of rows computed once more than they count are")
+    )
+    return [f"{which} gone or cannot be read: overheads are at least what is said, and the net saving at most."]
 
 
 def _answers(found: ShadowEstimate | NotMeasured) -> str:
@@ -156,12 +175,18 @@ def _census_card(savings: Savings) -> Card:
         question="How much arithmetic was spared, for the words that were written?",
         value=None if gross is None else percent(gross),
         range="counted row by row: exact, no interval" if gross is not None else "no row has an answer",
-        says=f"{percent(net)} with every overhead in FLOPs taken off, the audit's own too."
+        says=_sentence(
+            f"{_bounds(savings)[0]}{percent(net)} with every overhead in FLOPs taken off, the audit's own too."
+        )
         if gross is not None
         else "",
         boundary="In it: the model's matrix products and convolutions. Not in it: reading and decoding images, "
         "loading the model, and what longer or shorter texts would have cost.",
     )
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _full_depth_card(found: ShadowEstimate | NotMeasured) -> Card:

@@ -148,3 +148,23 @@ def test_a_report_is_replaced_by_the_next(finished: Any) -> None:
     assert "Drawn by lot" not in _page(finished).text
     write_report(finished.ledger, FootprintFactors())
     assert "Drawn by lot" in _page(finished).text
+
+
+def test_overheads_with_files_gone_are_at_least_what_is_said(job: Any) -> None:
+    job.commit("a1-0-0", *[job.row("000000-a", n) for n in range(5)], job.end("000000-a", 5))
+    job.commit("a2-0-0", *[job.row("000000-a", n, attempt_id="a2") for n in (1, 2)])
+    job.commit_shard("000001-b")
+    job.finish()
+    write_report(job.ledger, FootprintFactors())
+    for name in ("index.html", "report.md", "recompute.sql"):
+        assert "at least" not in (job.folder / "report" / name).read_text().lower(), name
+
+    (job.folder / "data/a2-0-0.parquet").unlink()
+    write_report(job.ledger, FootprintFactors())
+    page, markdown = _page(job).text, (job.folder / "report/report.md").read_text()
+    assert "1 of their files gone or unreadable" in page
+    assert "at least 0" in page
+    assert re.search(r"Net\s*at most ", page)
+    assert "count, at least (1 of their files gone or unreadable)" in markdown.replace("\\", "")
+    assert "| net, at most |" in markdown
+    assert "-- At least: 1 of those files" in (job.folder / "report/recompute.sql").read_text()

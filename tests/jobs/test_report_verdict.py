@@ -148,3 +148,17 @@ def test_a_job_without_an_answer_claims_nothing(job: Any) -> None:
 
 def test_shares_in_words() -> None:
     assert (percent(None), percent(-0.00001), percent(0.12345, 2)) == ("unknown", "0.0 %", "12.35 %")
+
+
+def test_overheads_that_are_not_all_known_make_the_saving_one_at_most(found: Savings) -> None:
+    known = replace(found, discarded=replace(found.discarded, flops=100))
+    assert "at most" not in _text(known)
+    lost = replace(found, discarded=replace(found.discarded, flops=100, files_unreadable=2))
+    said = verdict(lost, finished=True, caveat=None)
+    assert said.headline.startswith("Stopping early spared at most 37.2 % of the model's arithmetic")
+    assert "2 files of rows computed once more than they count are gone or cannot be read" in _text(lost)
+    assert said.cards[0].says.startswith("At most 37.2 % with every overhead")
+    spent = replace(found, discarded=replace(found.discarded, flops=10000, files_unreadable=1))
+    assert "cost more than it spared: at least 72.8 % more arithmetic" in _text(spent)
+    audited = replace(lost, total=replace(lost.total, flops_shadow=900))
+    assert "this run did at most 27.2 % less arithmetic than full depth" in _text(audited)
