@@ -6,6 +6,7 @@ import datetime
 import json
 from typing import Any
 
+from jobs.earlier_state import THEN
 from jobs.evaluation import refuse_overlaps
 from jobs.footprint_factors import FootprintFactors
 from jobs.recompute_sql import RECOMPUTE, recompute_sql
@@ -16,7 +17,7 @@ from jobs.report_page import report_page
 from jobs.savings import savings
 from jobs.thumbnails import thumbnails
 from jobs.verify import VerifySettings, verify
-from pipeline.ledger import Ledger
+from pipeline.ledger import MANIFEST, Ledger
 
 FOLDER = "report"
 REPORT_JSON = f"{FOLDER}/report.json"
@@ -48,6 +49,7 @@ def write_report(
     # The tests hold the report's headline against the rows, so it is written before they run.
     untested = report_document(ledger, found, None, shown, factors, made=made)
     _write(ledger, {REPORT_JSON: _json(untested), RECOMPUTE: recompute_sql(found)})
+    _keep_manifest(ledger)
     document = report_document(ledger, found, verify(ledger, verifying), shown, factors, made=made)
     small = thumbnails(ledger.plan(), [entry.row for entry in shown]) if pictures else {}
     _write(
@@ -59,6 +61,14 @@ def write_report(
         },
     )
     return document
+
+
+def _keep_manifest(ledger: Ledger) -> None:
+    """Keep what the report is made from: a later state of the folder can then be told from a forged report."""
+    if ledger.storage.exists(MANIFEST):
+        ledger.storage.write(THEN, ledger.storage.read(MANIFEST))
+    else:
+        ledger.storage.delete(THEN)
 
 
 def _json(document: dict[str, Any]) -> str:

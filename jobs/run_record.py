@@ -9,6 +9,7 @@ import logging
 import platform
 import secrets
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobs.job_folder import RUN, run_facts
@@ -36,6 +37,12 @@ def new_attempt() -> str:
 def package_versions() -> dict[str, str]:
     """Return the versions of the packages that results may depend on."""
     return {name: importlib.metadata.version(name) for name in _PACKAGES}
+
+
+def run_document(attempts: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return the bytes of `run.json` after these attempts, in which nothing but they and the last one's end stands."""
+    last = {key: attempts[-1].get(key) for key in ("exit_code", "wall_s", "rows", "rows_per_s")}
+    return canonical_json({"schema_version": 1, **last, "attempts": list(attempts)}, indent=1)
 
 
 class RunRecord:
@@ -96,6 +103,4 @@ class RunRecord:
             logger.warning("how the attempt ended could not be recorded: %s", error)
 
     def _write(self) -> None:
-        last = {key: self._facts.get(key) for key in ("exit_code", "wall_s", "rows", "rows_per_s")}
-        document = {"schema_version": 1, **last, "attempts": [*self._earlier, self._facts]}
-        self._ledger.storage.write(RUN, canonical_json(document, indent=1))
+        self._ledger.storage.write(RUN, run_document([*self._earlier, self._facts]))

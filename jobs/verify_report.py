@@ -1,25 +1,32 @@
-"""The stored report is of this folder as it is now: its script, its savings, and no more evidence than there is."""
+"""The stored report is of this folder as it is now: its script, its savings, and no more evidence than there is.
+
+One of an earlier state fails too, but is told from a forged one: what that state was can be shown, or it is no excuse.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
+from jobs.earlier_state import THEN, NoEarlierState, earlier_state
 from jobs.evidence import evidence_of, with_all_at_hand
+from jobs.headline import headline
 from jobs.recompute_sql import RECOMPUTE, recompute_sql
-from jobs.savings import Savings
+from jobs.savings import Savings, savings
 from jobs.verify_check import Check, Tally
 from jobs.verify_folder import Folder
 from jobs.verify_headline import REPORT
 from pipeline.canonical_json import digest_of
-from pipeline.ledger import MANIFEST
+from pipeline.ledger import MANIFEST, Ledger
+from pipeline.storage import Storage
 
 _CLOSE = 1e-6
 """Between two machines' libraries: intervals are no integers."""
+_ANEW = "'mue report OUT' writes it anew"
 
 
 def is_reported(folder: Folder) -> bool:
@@ -27,23 +34,62 @@ def is_reported(folder: Folder) -> bool:
     return any(folder.ledger.storage.exists(path) for path in (REPORT, RECOMPUTE))
 
 
-def report_agrees(folder: Folder, tally: Tally, *, found: Savings, checks: Sequence[Check]) -> None:
-    """The report's script is the one that is made now, and its savings and evidence level are those found now."""
+def report_agrees(
+    folder: Folder,
+    tally: Tally,
+    *,
+    found: Savings,
+    checks: Sequence[Check],
+    tests: Callable[[Ledger], Sequence[Check]] = lambda ledger: (),
+) -> None:
+    """The report's script is the one that is made now, and its savings and evidence level are those found now.
+
+    Of a report that says to be of an earlier state, that state is tested with `tests`, and the report held against it:
+    where all agrees, what is missing is a report of now.
+    """
     storage = folder.ledger.storage
     document = json.loads(storage.read(REPORT)) if storage.exists(REPORT) else {}
+    now, claimed = digest_of(storage.read(MANIFEST)), document.get("provenance", {}).get("manifest_sha256")
+    if not document or claimed == now:
+        _agrees(storage, document, found, checks, tally)
+        return
+    try:
+        then = earlier_state(folder, claimed)
+    except NoEarlierState as error:
+        tally.mismatch(f"{REPORT}: provenance.manifest_sha256", f"{now}, of {MANIFEST}", f"{claimed}; {error}; {_ANEW}")
+        _agrees(storage, document, found, checks, tally)
+        return
+    tested = tests(then)
+    for check in tested:
+        if check.verdict in ("mismatch", "missing"):
+            tally.mismatch(f"{THEN}: {check.name}", "an earlier state of this folder, whole", check.findings[0])
+    found_then = savings(then)
+    # In the script's place: the state of now has shown that both give the same.
+    census = Check(name="headline", claim="", verdict="pass", examined=1)
+    _agrees(storage, document, found_then, [*tested, census], tally)
+    rows = found_then.total.rows_ok
+    tally.missing(
+        REPORT,
+        f"a report of this folder as it is now ({found.total.rows_ok:,} rows ok, manifest {now[:16]})",
+        f"one of an earlier state of it ({rows:,} rows ok, manifest {str(claimed)[:16]}); {_ANEW}",
+    )
+
+
+def _agrees(
+    storage: Storage, document: Mapping[str, Any], found: Savings, checks: Sequence[Check], tally: Tally
+) -> None:
+    """Hold script, headline, savings and evidence level against those of one state of the folder."""
     if storage.exists(RECOMPUTE):
         _script(storage.read(RECOMPUTE), recompute_sql(found).encode(), document, tally)
     if not document:
         return
-    if document["provenance"]["manifest_sha256"] != digest_of(storage.read(MANIFEST)):
-        tally.not_checked(f"{REPORT} is of an earlier state of this folder: 'mue report OUT' writes it anew")
-        return
-    said = dict(_leaves(document["savings"]))
-    for name, value in _leaves(found.document()):
-        if name in said:
-            tally.look()
-            if not _same(value, said[name]):
-                tally.mismatch(f"{REPORT}: savings{name}", value, said[name])
+    for part, figures in (("headline", headline(found)), ("savings", found.document())):
+        said = dict(_leaves(document[part]))
+        for name, value in _leaves(figures):
+            if name in said:
+                tally.look()
+                if not _same(value, said[name]):
+                    tally.mismatch(f"{REPORT}: {part}{name}", value, said[name])
     if document["verification"] is not None:
         _level(document["verification"]["evidence"], checks, tally)
 

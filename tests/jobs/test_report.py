@@ -55,10 +55,10 @@ def _hostile(job: Any) -> None:
     )
 
 
-def test_a_finished_job_has_four_files_that_agree(finished: Any) -> None:
+def test_a_finished_job_has_files_that_agree(finished: Any) -> None:
     document = write_report(finished.ledger, FootprintFactors())
     names = sorted(path.name for path in (finished.folder / "report").iterdir())
-    assert names == ["index.html", "recompute.sql", "report.json", "report.md"]
+    assert names == ["index.html", "manifest.json", "recompute.sql", "report.json", "report.md"]
     assert json.loads((finished.folder / "report/report.json").read_text()) == json.loads(json.dumps(document))
     page, markdown = _page(finished), (finished.folder / "report/report.md").read_text()
     assert document["verdict"]["headline"] in page.text

@@ -130,15 +130,3 @@ def test_a_script_of_another_version_is_not_called_forged(edited: Callable[..., 
     assert found.exit_code is ExitCode.OK
     assert report_of(found).verdict == "not_checked"
     assert "written by mue 0.0.0" in report_of(found).notes[0]
-
-
-def test_a_report_from_before_an_audit_is_said_to_be(edited: Callable[..., Path]) -> None:
-    copy = edited(lambda document: None)
-    ledger = ledger_of(copy)
-    [path] = ledger.storage.list("metrics")
-    lines = ledger.storage.read(path).replace(b'"purpose": "run"', b'"purpose": "audit"')
-    ledger.storage.write("metrics/later.jsonl", lines)
-    ledger.finalize(ledger.plan())
-    found = verify(ledger)
-    assert (found.exit_code, found.evidence.level) == (ExitCode.OK, 3)
-    assert "is of an earlier state of this folder" in report_of(found).notes[0]
