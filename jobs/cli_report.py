@@ -47,9 +47,9 @@ def report(
     """Write a report that a third party can check.
 
     OUT/report/index.html is one page without network or scripts: verdict and evidence first, three savings apart,
-    every input row, depths, failures, energy, cost and carbon, examples. Beside it report.json, report.md, and
-    recompute.sql for DuckDB, and the manifest it is made from. The evidence level is what 'mue verify' finds at that moment. Numbers that were not
-    measured say so, and what to run.
+    every input row, depths, failures, energy, cost and carbon, examples. Beside it report.json, report.md,
+    recompute.sql for DuckDB, and the manifest that it is made from. The evidence level is what 'mue verify' finds at
+    that moment. Numbers that were not measured say so, and what to run.
 
     \b
     Example:

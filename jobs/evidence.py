@@ -23,7 +23,7 @@ _CHECKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("independent re-run", ("rerun",)),
 )
 """What each level rests on."""
-_AT_HAND = ("depths", "texts", "costs", "inputs", "rerun")
+AT_HAND = ("depths", "texts", "costs", "inputs", "rerun")
 """Checks that need more than the folder: the model, the inputs, or to be asked for."""
 _REMEDIES = {
     "inputs": "give the folder of the inputs with --inputs",
@@ -83,9 +83,9 @@ def evidence_of(checks: Sequence[Check]) -> Evidence:
 
 def with_all_at_hand(checks: Sequence[Check]) -> list[Check]:
     """Return the checks as if those that lack the model, the inputs or a re-run had passed."""
-    kept = [check for check in checks if check.name not in _AT_HAND or check.verdict in ("pass", "mismatch")]
+    kept = [check for check in checks if check.name not in AT_HAND or check.verdict in ("pass", "mismatch")]
     names = {check.name for check in kept}
-    return kept + [Check(name=name, claim="", verdict="pass", examined=0) for name in _AT_HAND if name not in names]
+    return kept + [Check(name=name, claim="", verdict="pass", examined=0) for name in AT_HAND if name not in names]
 
 
 def _step(level: int, name: str, needed: Sequence[str], checks: Mapping[str, Check]) -> EvidenceStep:

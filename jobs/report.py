@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from dataclasses import replace
 from typing import Any
 
 from jobs.earlier_state import THEN
@@ -47,10 +48,14 @@ def write_report(
     found, shown = savings(ledger), gallery(ledger, rows=examples)
     made = datetime.datetime.now(datetime.UTC)
     # The tests hold the report's headline against the rows, so it is written before they run.
-    untested = report_document(ledger, found, None, shown, factors, made=made)
+    asked = {"examples": examples}
+    untested = report_document(ledger, found, None, shown, factors, made=made) | asked
     _write(ledger, {REPORT_JSON: _json(untested), RECOMPUTE: recompute_sql(found)})
     _keep_manifest(ledger)
-    document = report_document(ledger, found, verify(ledger, verifying), shown, factors, made=made)
+    tested = verify(ledger, replace(verifying or VerifySettings(), report_is_begun=True))
+    document: dict[str, Any] = json.loads(
+        _json(report_document(ledger, found, tested, shown, factors, made=made) | asked)
+    )
     small = thumbnails(ledger.plan(), [entry.row for entry in shown]) if pictures else {}
     _write(
         ledger,

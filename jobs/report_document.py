@@ -7,7 +7,7 @@ import importlib.metadata
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.footprint import footprint
 from jobs.footprint_factors import FootprintFactors
@@ -19,11 +19,13 @@ from jobs.report_failures import failure_codes
 from jobs.report_gallery import Shown
 from jobs.report_verdict import verdict
 from jobs.savings import Savings
-from jobs.verify import Verification
 from pipeline.canonical_json import digest_of
 from pipeline.ledger import MANIFEST, Ledger
 from pipeline.plan import Plan
 from pipeline.records import ShardState
+
+if TYPE_CHECKING:
+    from jobs.verify import Verification
 
 SCHEMA_VERSION = 1
 _ATTEMPT = (

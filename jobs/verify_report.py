@@ -14,12 +14,12 @@ from typing import Any
 
 from jobs.earlier_state import THEN, NoEarlierState, earlier_state
 from jobs.evidence import evidence_of, with_all_at_hand
-from jobs.headline import headline
 from jobs.recompute_sql import RECOMPUTE, recompute_sql
 from jobs.savings import Savings, savings
 from jobs.verify_check import Check, Tally
 from jobs.verify_folder import Folder
 from jobs.verify_headline import REPORT
+from jobs.verify_report_texts import MARKDOWN, PAGE, pages_agree, remade, tests_agree
 from pipeline.canonical_json import digest_of
 from pipeline.ledger import MANIFEST, Ledger
 from pipeline.storage import Storage
@@ -31,7 +31,7 @@ _ANEW = "'mue report OUT' writes it anew"
 
 def is_reported(folder: Folder) -> bool:
     """Return whether there is a report."""
-    return any(folder.ledger.storage.exists(path) for path in (REPORT, RECOMPUTE))
+    return any(folder.ledger.storage.exists(path) for path in (REPORT, RECOMPUTE, PAGE, MARKDOWN))
 
 
 def report_agrees(
@@ -41,23 +41,24 @@ def report_agrees(
     found: Savings,
     checks: Sequence[Check],
     tests: Callable[[Ledger], Sequence[Check]] = lambda ledger: (),
+    is_written: bool = True,
 ) -> None:
-    """The report's script is the one that is made now, and its savings and evidence level are those found now.
+    """The report's script, figures and evidence level are those found now, and its pages are those of its figures.
 
     Of a report that says to be of an earlier state, that state is tested with `tests`, and the report held against it:
-    where all agrees, what is missing is a report of now.
+    where all agrees, what is missing is a report of now. Not `is_written`: it has figures alone so far.
     """
     storage = folder.ledger.storage
     document = json.loads(storage.read(REPORT)) if storage.exists(REPORT) else {}
     now, claimed = digest_of(storage.read(MANIFEST)), document.get("provenance", {}).get("manifest_sha256")
     if not document or claimed == now:
-        _agrees(storage, document, found, checks, tally)
+        _agrees(folder.ledger, document, found, checks, tally, is_written=is_written, storage=storage)
         return
     try:
         then = earlier_state(folder, claimed)
     except NoEarlierState as error:
         tally.mismatch(f"{REPORT}: provenance.manifest_sha256", f"{now}, of {MANIFEST}", f"{claimed}; {error}; {_ANEW}")
-        _agrees(storage, document, found, checks, tally)
+        _agrees(folder.ledger, document, found, checks, tally, is_written=is_written, storage=storage)
         return
     tested = tests(then)
     for check in tested:
@@ -66,7 +67,7 @@ def report_agrees(
     found_then = savings(then)
     # In the script's place: the state of now has shown that both give the same.
     census = Check(name="headline", claim="", verdict="pass", examined=1)
-    _agrees(storage, document, found_then, [*tested, census], tally)
+    _agrees(then, document, found_then, [*tested, census], tally, is_written=is_written, storage=storage)
     rows = found_then.total.rows_ok
     tally.missing(
         REPORT,
@@ -76,22 +77,42 @@ def report_agrees(
 
 
 def _agrees(
-    storage: Storage, document: Mapping[str, Any], found: Savings, checks: Sequence[Check], tally: Tally
+    ledger: Ledger,
+    document: Mapping[str, Any],
+    found: Savings,
+    checks: Sequence[Check],
+    tally: Tally,
+    *,
+    is_written: bool,
+    storage: Storage,
 ) -> None:
-    """Hold script, headline, savings and evidence level against those of one state of the folder."""
+    """Hold script, figures, evidence level and pages against one state of the folder."""
     if storage.exists(RECOMPUTE):
         _script(storage.read(RECOMPUTE), recompute_sql(found).encode(), document, tally)
     if not document:
+        for page in (PAGE, MARKDOWN):
+            if is_written and storage.exists(page):
+                tally.missing(REPORT, f"what {page} was made from")
         return
-    for part, figures in (("headline", headline(found)), ("savings", found.document())):
-        said = dict(_leaves(document[part]))
-        for name, value in _leaves(figures):
-            if name in said:
-                tally.look()
-                if not _same(value, said[name]):
-                    tally.mismatch(f"{REPORT}: {part}{name}", value, said[name])
-    if document["verification"] is not None:
-        _level(document["verification"]["evidence"], checks, tally)
+    is_own = document.get("mue") == importlib.metadata.version("mue")
+    for part, figures in remade(ledger, document, found).items():
+        now, said = dict(_leaves(figures)), dict(_leaves(document.get(part)))
+        for name in {**now, **said} if is_own else now.keys() & said.keys():
+            tally.look()
+            if name not in now or name not in said or not _same(now[name], said[name]):
+                tally.mismatch(f"{REPORT}: {part}{name}", now.get(name, "nothing"), said.get(name, "nothing"))
+    if not is_written:
+        return
+    if document["verification"] is None:
+        tally.missing(REPORT, "what tests found when it was made", f"nothing: it was not finished; {_ANEW}")
+        return
+    _level(document["verification"]["evidence"], checks, tally)
+    if is_own:
+        tests_agree(document["verification"], checks, REPORT, tally)
+        pages_agree(storage, document, tally)
+    else:
+        here = importlib.metadata.version("mue")
+        tally.missing(REPORT, f"pages that mue {here} can compare", f"those of mue {document.get('mue')}; {_ANEW}")
 
 
 def _script(stored: bytes, made: bytes, document: Mapping[str, Any], tally: Tally) -> None:
