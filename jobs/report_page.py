@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from jobs.report_charts import Part, Ratio, columns, heat, ratios, stacked, strip
 from jobs.report_verdict import percent
-from jobs.report_words import GROUPS, SECONDS, WORDS, gap, quantity, ranged, seconds, short
+from jobs.report_words import GROUPS, SECONDS, WORDS, gap, quantity, ranged, ratio, seconds, short
 from jobs.summary_view import flops
 from jobs.terminal import printable
 from jobs.thumbnails import Thumbnail
@@ -75,7 +75,7 @@ def _environment() -> Environment:
         "quantity": quantity,
         "quoted": shlex.quote,
         "range": ranged,
-        "ratio": lambda value: f"{value:.2f}",
+        "ratio": ratio,
         "seconds": seconds,
         "short": short,
     }

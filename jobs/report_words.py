@@ -62,7 +62,13 @@ def seconds(value: float) -> str:
 
 def ranged(found: Mapping[str, Any]) -> str:
     """Return an interval in words."""
-    return f"{percent(found['low'], 2)} to {percent(found['high'], 2)}, {found['confidence']:.0%} confidence"
+    low, high = ("no bound" if found[end] is None else percent(found[end], 2) for end in ("low", "high"))
+    return f"{low} to {high}, {found['confidence']:.0%} confidence"
+
+
+def ratio(value: float | None) -> str:
+    """Return a ratio; of JSON's null, which stands for infinity, that there is no bound."""
+    return "no bound" if value is None else f"{value:.2f}"
 
 
 def short(text: str | None) -> str:

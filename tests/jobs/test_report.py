@@ -168,3 +168,16 @@ def test_overheads_with_files_gone_are_at_least_what_is_said(job: Any) -> None:
     assert "count, at least (1 of their files gone or unreadable)" in markdown.replace("\\", "")
     assert "| net, at most |" in markdown
     assert "-- At least: 1 of those files" in (job.folder / "report/recompute.sql").read_text()
+
+
+def test_a_single_shadow_has_no_bounds_and_a_report(job: Any) -> None:
+    audited = job.plan.model_copy(update={"audit_rates": dict.fromkeys(("shallow", "middle", "deep", "full"), 1.0)})
+    (job.folder / "plan.json").write_bytes(audited.to_json())
+    shadow = {"text": "a picture of\t0", "n_tokens": 3, "layers": [6, 6, 4], "flops": 1000, "agrees": True}
+    job.commit("a", job.row("000000-a", 0, shadow=shadow), job.end("000000-a", 1))
+    document = write_report(job.ledger, FootprintFactors())
+    assert document["savings"]["b_counterfactual"]["length_ratio"]["high"] is None
+    assert "(no bound to no bound)" in _page(job).text
+    assert "None" not in (job.folder / "report/report.md").read_text().replace("manifest\\_sha256: `None`", "").replace(
+        "manifest_sha256: `None`", ""
+    )
