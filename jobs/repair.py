@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from pipeline.lease_keeper import held_lease
 from pipeline.ledger import MANIFEST, Ledger
 from pipeline.part_damage import PartDamage, damaged_parts
 from pipeline.progress import Overlap
+from pipeline.receipts import Receipt
 from pipeline.repair import withdraw
 from pipeline.unfinished import UnfinishedWrite, unfinished_writes
 
@@ -69,7 +71,7 @@ def examine(ledger: Ledger, *, read_bytes: bool) -> Findings:
     """Look at every receipt and every live part; with `read_bytes` at each byte."""
     listed = ledger.storage.list("data")  # before the receipts: a part that is committed meanwhile is no orphan
     receipts = ledger.receipts()
-    named = {receipt.part.path for receipt in receipts if receipt.part is not None}
+    named = _named(receipts)
     return Findings(
         output=ledger.storage.url,
         overlaps=tuple(ledger.overlaps()),
@@ -79,6 +81,11 @@ def examine(ledger: Ledger, *, read_bytes: bool) -> Findings:
         parts=len(ledger.live_parts()),
         read_bytes=read_bytes,
     )
+
+
+def _named(receipts: Iterable[Receipt]) -> set[str]:
+    """Files of data/ that have a receipt, live or replaced."""
+    return {receipt.part.path for receipt in receipts if receipt.part is not None}
 
 
 def mend(ledger: Ledger, *, read_bytes: bool, delete_orphans: bool) -> Findings:
@@ -101,7 +108,8 @@ def mend(ledger: Ledger, *, read_bytes: bool, delete_orphans: bool) -> Findings:
         for write in findings.left_behind:
             ledger.storage.delete(write.path)
         if delete_orphans:
-            for path in findings.orphans:
+            # A repair that was killed before its receipt left a part that this one has committed.
+            for path in set(findings.orphans) - _named(ledger.receipts()):
                 ledger.storage.delete(path)
         plan = ledger.plan()
         if was_finished and not ledger.progress().unfinished(plan):

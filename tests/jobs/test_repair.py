@@ -137,6 +137,20 @@ def test_a_replaced_part_is_no_orphan(job: Any) -> None:
     assert examine(job.ledger, read_bytes=True).orphans == ()
 
 
+def test_a_part_that_a_killed_repair_left_is_committed_by_the_next_one_and_not_deleted(job: Any) -> None:
+    job.commit_shard(A)
+    job.commit("b", job.row(A, 4, text="rival"), job.row(B, 0))
+    with pytest.raises(Killed):
+        mend(Ledger(interrupting(job.ledger.storage, at=2, moment="before")), read_bytes=True, delete_orphans=True)
+    assert examine(job.ledger, read_bytes=True).orphans == ("data/b.r1.parquet",), "killed between part and receipt"
+    _let_in(job)
+
+    mend(job.ledger, read_bytes=True, delete_orphans=True)
+    assert examine(job.ledger, read_bytes=True).sound
+    assert _texts(job.ledger)[f"{B}/0/0"] == ["a picture of\t0"]
+    assert job.ledger.storage.exists("data/b.r1.parquet")
+
+
 def test_nothing_is_mended_under_a_running_job(finished: Any) -> None:
     finished.ledger.storage.write("data/about-to-be-committed.parquet", b"x")
     with held_lease(finished.ledger.storage, attempt="a9", length_s=60):
