@@ -25,8 +25,9 @@ def repair(
     """Look for damage in an output folder, and mend it.
 
     Names parts whose file is missing or has other bytes than were committed, rows that two parts hold, and files that a
-    crash left without a receipt or half written. With --apply damaged parts are withdrawn, so that the next 'mue run'
-    computes their rows again, and only those; rows in two parts stay in one; what was left half written is deleted.
+    crash left without a receipt or half written; and says where the manifest is out of date. With --apply damaged parts
+    are withdrawn, so that the next 'mue run' computes their rows again, and only those; rows in two parts stay in one;
+    what was left half written is deleted; the manifest of a whole job is written anew.
     Refused while a job runs on the folder. The exit code is 1 while there is something to mend.
 
     \b
@@ -43,5 +44,5 @@ def repair(
         findings = examine(ledger, read_bytes=not quick)
     facts = findings_facts(findings, mended=mended, orphans_deleted=delete_orphans)
     terminal.show(findings_view(findings, mended=mended, orphans_deleted=delete_orphans), facts)
-    if not mended and not findings.sound:
+    if not mended and (findings.stale_manifest or not findings.sound):
         raise typer.Exit(ExitCode.FAILURE)

@@ -24,7 +24,8 @@ MEANING: dict[State, str] = {
     "planned": "nothing is committed yet",
     "running": "its process is at work",
     "running?": "it started, committed or showed life a moment ago, so it is probably running",
-    "interrupted": "rows are missing and nothing is running, as far as can be seen; the same 'mue run' command resumes",
+    "interrupted": "rows are missing or not yet proven to be there once, and nothing is running, as far as can be "
+    "seen; the same 'mue run' command resumes",
     "failed": "it stopped because something went wrong; mend that, and the same 'mue run' command goes on",
     "finished": "every row is committed exactly once",
     "bad": "it ended, but some shards are corrupt: their good rows are kept; see 'mue failures'",
@@ -63,8 +64,9 @@ def state_of(
         commits: When receipts were written, by the store's clock.
         now: The time it is.
     """
-    # Receipts decide: one that was deleted since leaves rows missing whatever the manifest says.
-    if not progress.unfinished(plan) and ledger.storage.exists(MANIFEST):
+    # Receipts decide, whatever the manifest says: one that was deleted since leaves rows missing, and one of a driver
+    # that was taken for dead commits rows again.
+    if not progress.unfinished(plan) and ledger.storage.exists(MANIFEST) and not ledger.overlaps():
         outcomes = (shard.outcome for shard in progress.shards.values())
         bad = any(outcome is not None and outcome.state is ShardState.BAD for outcome in outcomes)
         return JobState(state="bad" if bad else "finished", driver=None)

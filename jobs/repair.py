@@ -41,6 +41,8 @@ class Findings:
     """Files in data/ that no receipt names: what a crash left before its receipt. No reader looks at them."""
     unfinished: tuple[UnfinishedWrite, ...]
     """What killed writers left half written, and under a running job what it is writing."""
+    stale_manifest: bool
+    """The manifest does not name the files as they are now: a retry or an audit was killed, or one is at work."""
     parts: int
     """Live parts that were looked at."""
     read_bytes: bool
@@ -78,6 +80,7 @@ def examine(ledger: Ledger, *, read_bytes: bool) -> Findings:
         damaged=tuple(damaged_parts(ledger.storage, receipts, read_bytes=read_bytes)),
         orphans=tuple(path for path in listed if path not in named),
         unfinished=tuple(unfinished_writes(ledger.storage)),
+        stale_manifest=ledger.manifest_is_stale(),
         parts=len(ledger.live_parts()),
         read_bytes=read_bytes,
     )
@@ -147,6 +150,7 @@ def findings_facts(findings: Findings, *, mended: bool, orphans_deleted: bool) -
         ],
         "orphans": list(findings.orphans),
         "orphans_deleted": orphans_deleted,
+        "stale_manifest": findings.stale_manifest,
         "unfinished": [write.path for write in findings.unfinished],
         "left_behind": [write.path for write in findings.left_behind],
     }
@@ -171,6 +175,10 @@ def findings_view(findings: Findings, *, mended: bool, orphans_deleted: bool) ->
         old = f"{len(findings.left_behind):,} older than {_LEFT_S / 60:g} minutes: {done}"
         n_bytes = sum(write.bytes for write in findings.unfinished)
         head.append(("unfinished writes", f"{len(findings.unfinished):,} of {n_bytes:,} bytes in all; {old}"))
+    if findings.stale_manifest:
+        told = "does not name the files as they are now, as after a retry or an audit that was killed"
+        done = "written anew where no row is missing" if mended else "--apply writes it anew"
+        head.append(("manifest", f"{told}: {done}"))
     if findings.sound:
         head.append(("verdict", "sound: every committed row is there, and once"))
     lines = [f"{damage.path} {damage.what}" for damage in findings.damaged]

@@ -6,6 +6,7 @@ wins each part, by the ledger's rule for overlaps.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,11 +24,15 @@ from jobs.segment_audit import shadows_alone
 from jobs.stopping import JobStop, StopNow, driving
 from mue_model.config import ConfigError, parse_config
 from mue_model.config_errors import unknown_key
+from pipeline.errors import PipelineError
 from pipeline.ledger import Ledger
+from pipeline.patience import patiently
 from pipeline.plan import Plan
 from pipeline.records import ErrorCode, RowStatus
 from pipeline.rewrite import PartRewriter, failed_rows
 from pipeline.spec import JobSpec
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,16 +112,33 @@ def _attempted(
     except StopNow:
         pass
     except BaseException as error:
-        record.end_badly(error)
+        _end_badly(error, plan, ledger, record, rewriter)
         raise
-    finally:
-        rewriter.finish()
+    rewriter.finish()
     look()
-    outcome = stopped(stop.cause, ledger) if stop.cause else _judged(job, plan, ledger)
-    record.end(outcome.exit_code, rows=sum(rewriter.done.values()))
+    outcome = patiently(lambda: stopped(stop.cause, ledger) if stop.cause else _judged(job, plan, ledger))
+    patiently(lambda: record.end(outcome.exit_code, rows=sum(rewriter.done.values())))
+    patiently(lambda: _vouch(plan, ledger))
+    return outcome
+
+
+def _end_badly(error: BaseException, plan: Plan, ledger: Ledger, record: RunRecord, rewriter: PartRewriter) -> None:
+    """Keep what was answered, and have the manifest of a whole job name it, as far as `error` leaves that possible."""
+    try:
+        rewriter.finish()
+    except PipelineError as more:
+        logger.warning("rows that were answered could not be put in place: %s", more)
+    record.end_badly(error)
+    try:
+        _vouch(plan, ledger)
+    except PipelineError as more:
+        logger.warning("the manifest could not be written anew, as 'mue repair --apply' can: %s", more)
+
+
+def _vouch(plan: Plan, ledger: Ledger) -> None:
+    """Write the manifest if every row is there; a job that was never finished is left for 'mue run'."""
     if not ledger.progress().unfinished(plan):
         ledger.finalize(plan)
-    return outcome
 
 
 def chosen_codes(codes: Sequence[str], *, force: bool) -> frozenset[str]:

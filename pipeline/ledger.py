@@ -166,6 +166,12 @@ class Ledger:
         named = {path: digest for path, digest in manifest.files.items() if path.startswith("done/")}
         return manifest.fingerprint == plan.fingerprint and named == self._log.digests()
 
+    def manifest_is_stale(self) -> bool:
+        """Return whether there is a manifest that does not name the files as they are now."""
+        manifest = self.manifest()
+        self.receipts()
+        return manifest is not None and manifest.files != self._digests()
+
     # After it
 
     def compact(self, *, at_least: int = COMPACT_AT) -> int:
@@ -203,7 +209,7 @@ class Ledger:
             rows=sum(part.rows for part in parts),
             shards=len(plan.shards),
             parts=tuple(parts),
-            files={**self._log.digests(), **self._other_digests()},
+            files=self._digests(),
         )
         self.storage.write(MANIFEST, manifest.to_json())
         return manifest
@@ -248,10 +254,11 @@ class Ledger:
                 "--apply' withdraw it and run again to compute its rows anew"
             )
 
-    def _other_digests(self) -> dict[str, FileDigest]:
+    def _digests(self) -> dict[str, FileDigest]:
+        """Of every file that a manifest written now would name beside parts."""
         paths = [path for path in _SINGLE_FILES if self.storage.exists(path)]
         paths += [path for folder in _FOLDERS for path in self.storage.list(folder)]
-        return {path: file_digest(self.storage.read(path)) for path in paths}
+        return {**self._log.digests(), **{path: file_digest(self.storage.read(path)) for path in paths}}
 
     def _parsed(self, path: str, parse: Callable[..., ParsedT]) -> ParsedT:
         where = f"{self.storage.url}/{path}"

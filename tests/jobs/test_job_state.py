@@ -101,3 +101,10 @@ def test_a_complete_job_is_finished_or_bad_whatever_else_is_said(finished: Any, 
 def test_a_strange_start_in_the_run_s_record_is_no_failure(job: Any, began: object, state: str) -> None:
     _ended(job, None, began=began)
     assert _state(job).state == state
+
+
+def test_a_job_whose_rows_are_committed_again_after_its_end_is_not_finished(finished: Any) -> None:
+    finished.commit("a0-late", *(finished.row("000001-b", number) for number in range(3)))
+    assert _state(finished).state == "running?", "without a lease the fresh commit is a sign of life"
+    finished.finish()
+    assert _state(finished).state == "finished"

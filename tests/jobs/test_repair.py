@@ -12,6 +12,7 @@ from rich.console import Console
 
 from jobs.repair import examine, findings_facts, findings_view, mend
 from jobs.status import status_of
+from jobs.verify import VerifySettings, verify
 from pipeline.interrupting_folder import Killed, interrupting
 from pipeline.lease import LeaseHeld
 from pipeline.lease_keeper import held_lease
@@ -149,6 +150,24 @@ def test_a_part_that_a_killed_repair_left_is_committed_by_the_next_one_and_not_d
     assert examine(job.ledger, read_bytes=True).sound
     assert _texts(job.ledger)[f"{B}/0/0"] == ["a picture of\t0"]
     assert job.ledger.storage.exists("data/b.r1.parquet")
+
+
+@pytest.mark.parametrize("left", ["metrics/a9-killed.jsonl", "run.json"])
+def test_a_manifest_that_a_killed_audit_or_retry_left_behind_is_said_to_be_stale_and_written_anew(
+    finished: Any, left: str
+) -> None:
+    finished.ledger.storage.write("run.json", b'{"attempts": []}')
+    finished.finish()
+    finished.ledger.storage.write(left, b"{}")
+    found = verify(finished.ledger, VerifySettings())
+    assert "'mue repair OUT --apply' writes the manifest anew" in str([check.findings for check in found.checks])
+    findings = examine(finished.ledger, read_bytes=True)
+    assert (findings.sound, findings.stale_manifest) == (True, True)
+    assert "--apply writes it anew" in _text(findings, mended=False, orphans_deleted=False)
+    mend(finished.ledger, read_bytes=True, delete_orphans=False)
+    assert not examine(finished.ledger, read_bytes=True).stale_manifest
+    verdicts = {check.name: check.verdict for check in verify(finished.ledger, VerifySettings()).checks}
+    assert (verdicts["digests"], verdicts["no_extra_files"]) == ("pass", "pass")
 
 
 def test_nothing_is_mended_under_a_running_job(finished: Any) -> None:
