@@ -29,6 +29,7 @@ def check_same_job(present: Plan, plan: Plan, *, where: str) -> None:
             is named.
     """
     if present.fingerprint == plan.fingerprint:
+        _check_unedited(present, plan, where=where)
         _check_same_audit(present, plan, where=where)
         return
     differences = shard_differences(present.shards, plan.shards)
@@ -39,6 +40,17 @@ def check_same_job(present: Plan, plan: Plan, *, where: str) -> None:
         f"{'; '.join(differences) or 'the fingerprints differ'}. "
         "Choose another --output, or go back to the settings and shards of that job"
     )
+
+
+def _check_unedited(present: Plan, plan: Plan, *, where: str) -> None:
+    """The fingerprint vouches for the shards: a plan that lost one by hand would end well without its rows."""
+    differences = shard_differences(present.shards, plan.shards)
+    differences += explain_difference(present.fingerprint_parts, plan.fingerprint_parts)
+    if differences:
+        raise FingerprintMismatch(
+            f"{where}/plan.json was changed after it was written: its fingerprint is that of other shards or settings "
+            f"(there -> as planned): {'; '.join(differences)}. Restore it, or move it away: the same command plans anew"
+        )
 
 
 def _check_same_audit(present: Plan, plan: Plan, *, where: str) -> None:

@@ -17,6 +17,17 @@ def test_the_same_fingerprint_is_the_same_job(make_plan: Callable[..., Plan]) ->
     check_same_job(make_plan("000000-a"), make_plan("000000-a"), where="out")
 
 
+def test_a_plan_that_lost_a_shard_by_hand_is_refused_whatever_its_fingerprint_says(
+    make_plan: Callable[..., Plan],
+) -> None:
+    plan = make_plan("000000-a", "000001-b")
+    edited = plan.model_copy(update={"shards": plan.shards[:1]})
+    with pytest.raises(FingerprintMismatch, match=r"out/plan.json was changed after .* shards added: 000001-b"):
+        check_same_job(edited, plan, where="out")
+    counted = [shard.model_copy(update={"rows": 3, "rows_from": "counted"}) for shard in plan.shards]
+    check_same_job(plan.model_copy(update={"shards": tuple(counted)}), plan, where="out")
+
+
 def test_another_audit_is_refused_for_it_could_follow_the_answers(make_plan: Callable[..., Plan]) -> None:
     present = make_plan("000000-a")
     for changes, words in (
