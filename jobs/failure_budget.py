@@ -50,7 +50,8 @@ class FailureBudget:
             return f"every one of {rows} rows failed"
         if allowed.max_failed_rows is not None and failed > allowed.max_failed_rows:
             return f"{failed} of {rows} rows failed, but failures.max_failed_rows is {allowed.max_failed_rows}"
-        if share and failed > allowed.max_failed_share * rows:
+        # Not share * rows: 0.29 * 100 is a little less than 29.
+        if share and failed and failed / rows > allowed.max_failed_share:
             return f"{failed} of {rows} rows failed, but failures.max_failed_share is {allowed.max_failed_share}"
         return None
 

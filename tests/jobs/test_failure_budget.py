@@ -26,6 +26,13 @@ def test_failed_rows_are_allowed_unless_a_share_is_given(finished: Any) -> None:
     assert reason.startswith("1 of 10 rows failed, but failures.max_failed_share is 0.09")
 
 
+def test_a_share_that_is_met_exactly_is_not_exceeded(job: Any) -> None:
+    rows = [(job.failed_row if number < 29 else job.row)("000000-a", number) for number in range(100)]
+    job.commit("a1-0-0", *rows, job.end("000000-a", 100))
+    assert at_the_end(job, max_failed_share=0.29) is None, "0.29 * 100 is 28.999999999999996"
+    assert at_the_end(job, max_failed_share=0.289) is not None
+
+
 def test_a_reason_has_the_codes_and_the_first_examples(job: Any) -> None:
     rows = [job.failed_row("000000-a", number, "missing_image") for number in range(3)]
     job.commit("a1-0-0", *rows, job.failed_row("000000-a", 3), job.row("000000-a", 4), job.end("000000-a", 5))
