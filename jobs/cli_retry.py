@@ -10,6 +10,7 @@ from jobs.cli_options import OutputArgument
 from jobs.progress import ProgressView
 from jobs.retry import RetryOutcome, retry_failed
 from jobs.terminal import Terminal, pairs_table
+from pipeline.exit_codes import ExitCode
 
 
 def retry(
@@ -38,7 +39,7 @@ def retry(
     with ProgressView.for_terminal(quiet=terminal.verbosity < 0, log_format=terminal.log_format) as progress:
         outcome = retry_failed(output, codes=code or [], force=force, progress=progress)
     facts = {"output": output, "exit_code": int(outcome.job.exit_code), "reason": outcome.job.reason, **_facts(outcome)}
-    if not outcome.rows_wanted:
+    if not outcome.rows_wanted and outcome.job.exit_code not in (ExitCode.INTERRUPTED, ExitCode.SIGINT):
         terminal.note(f"nothing to retry in {output}: no row failed in a way that another attempt may mend")
     terminal.show(pairs_table((name, f"{value:,}") for name, value in _facts(outcome).items()), facts)
     if outcome.job.exit_code:

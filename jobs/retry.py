@@ -64,16 +64,26 @@ def retry_failed(output: str, *, codes: Sequence[str] = (), force: bool, progres
         FingerprintMismatch: Inputs or the model are not what the job was planned with.
     """
     chosen = chosen_codes(codes, force=force)
-    ledger = open_job(output)
+    ledger, attempt = open_job(output), new_attempt()
     spec = spec_of(ledger)
+    stop = JobStop(ledger.storage, attempt, drain_s=spec.failures.drain_s)
+    try:
+        with stop.listening():  # from the start: planning takes its time too
+            return _retried(chosen, spec, ledger, attempt, stop, progress)
+    except StopNow:
+        assert stop.cause is not None
+        return RetryOutcome(job=stopped(stop.cause, ledger), rows_wanted=0, rows_by_status={})
+
+
+def _retried(
+    chosen: frozenset[str], spec: JobSpec, ledger: Ledger, attempt: str, stop: JobStop, progress: ProgressView
+) -> RetryOutcome:
     job = prepare(with_planned_inputs(spec, ledger.plan()))
     plan = ledger.adopt_plan(job.plan)
     wanted = failed_rows(ledger, chosen)
     rows_wanted = sum(len(part.attempts) for part in wanted)
     if not wanted:
         return RetryOutcome(job=_judged(job, plan, ledger), rows_wanted=0, rows_by_status={})
-    attempt = new_attempt()
-    stop = JobStop(ledger.storage, attempt, drain_s=job.spec.failures.drain_s)
     with driving(ledger, job.spec, attempt, stop):
         record = RunRecord(ledger, spec, attempt, retries=rows_wanted)
         rewriter = PartRewriter(ledger, wanted, attempt=attempt, fingerprint=plan.fingerprint)

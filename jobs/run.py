@@ -37,8 +37,18 @@ def run_job(spec: JobSpec, *, progress: ProgressView) -> JobOutcome:
     What is committed stays committed however this ends. A finished job returns at once and opens no shard, but those
     that an earlier run gave up because their storage did not answer.
     """
+    ledger, attempt = Ledger(Storage.open(spec.output.url)), new_attempt()
+    stop = JobStop(ledger.storage, attempt, drain_s=spec.failures.drain_s)
+    try:
+        with stop.listening():  # from the start: planning takes its time too
+            return _planned_and_run(spec, ledger, attempt, stop, progress)
+    except StopNow:
+        assert stop.cause is not None
+        return stopped(stop.cause, ledger)
+
+
+def _planned_and_run(spec: JobSpec, ledger: Ledger, attempt: str, stop: JobStop, progress: ProgressView) -> JobOutcome:
     job = prepare(spec)
-    ledger = Ledger(Storage.open(spec.output.url))
     if not patiently(lambda: ledger.storage.exists(MANIFEST)):
         _check_weights(job)
     plan = patiently(lambda: ledger.adopt_plan(job.plan))
@@ -47,8 +57,6 @@ def run_job(spec: JobSpec, *, progress: ProgressView) -> JobOutcome:
         logger.info("every row is committed already: no shard is opened")
         show_progress(progress, plan, ledger.progress())
         return judged(spec.failures, plan, ledger, shards_opened=0)
-    attempt = new_attempt()
-    stop = JobStop(ledger.storage, attempt, drain_s=spec.failures.drain_s)
     with driving(ledger, spec, attempt, stop):
         if given_up:
             logger.warning("%d shards were out of reach and are read again", len(given_up))
