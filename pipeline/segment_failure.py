@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import (
     NodeDiedError,
@@ -16,6 +18,7 @@ from ray.exceptions import (
 
 from pipeline.errors import PipelineError
 
+_RAYS_WORDS = re.compile(r"\n(?=Failed to .* after \d+/\d+ attempts)")
 _DEATHS = (
     *(WorkerCrashedError, NodeDiedError, OutOfMemoryError, ExecutionTimeoutError),
     *(ObjectLostError, StreamingGeneratorReplayInconsistentError),
@@ -59,12 +62,17 @@ def _cause(error: RayError | ExecutionTimeoutError) -> str:
         return "its tasks and actors made no progress for too long: they are stuck, or have no CPUs to run on"
     raised = getattr(error, "cause", None)
     if isinstance(raised, PipelineError):
-        return str(raised)
+        return _own_words(raised)
     text = str(error)
     if isinstance(raised, UserCodeException):
         # Ray Data's wrapper only says that a function failed; what it raised did not travel, only its traceback did.
         text = text.partition(_WRAPPED)[0]
     elif isinstance(raised, Exception):
-        return f"{type(raised).__name__}: {raised}"
+        return f"{type(raised).__name__}: {_own_words(raised)}"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
+
+
+def _own_words(raised: Exception) -> str:
+    """Without what Ray Data appends to the message itself: which of its settings would try again."""
+    return _RAYS_WORDS.split(str(raised), maxsplit=1)[0]

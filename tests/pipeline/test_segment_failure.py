@@ -49,6 +49,15 @@ def test_what_a_function_raised_is_not_hidden_by_ray_s_wrapper() -> None:
     assert said(wrapped) == said(wrapped.as_instanceof_cause()) == "RecursionError: too deep here"
 
 
+def test_what_ray_data_adds_to_the_message_itself_is_left_out() -> None:
+    added = (
+        "the disk is full\nFailed to apply UDF transform after 1/1 attempts (total backoff 0.0s).\n"
+        "To change retry attempts, configure `ray.data.DataContext.get_current()`"
+    )
+    assert said(RayTaskError("write", "", StorageError(added))) == "the disk is full"
+    assert said(RayTaskError("write", "", ValueError(added))) == "ValueError: the disk is full"
+
+
 def test_a_death_is_told_from_a_start_that_raised() -> None:
     assert segment_failed(ActorDiedError()).died
     assert segment_failed(WorkerCrashedError()).died
