@@ -32,7 +32,8 @@ def ray_cluster(spec: ClusterSpec) -> dict[str, Any]:
 def ray_job(spec: ClusterSpec, *, run: str, job_yaml: str, output: str) -> list[dict[str, Any]]:
     """Return a ConfigMap with the job's file, and a RayJob whose every attempt has a cluster of its own.
 
-    A retry is a new cluster and the same command: it resumes from the output folder.
+    A retry is a new cluster and the same command: it resumes from the output folder. An end that it could not change
+    (exit codes 2 and 3) stops the Ray job, which KubeRay does not retry.
 
     Args:
         spec: The cluster.
@@ -56,7 +57,9 @@ def ray_job(spec: ClusterSpec, *, run: str, job_yaml: str, output: str) -> list[
         "data": {JOB_FILE: job_yaml},
     }
     job: dict[str, Any] = {
-        "entrypoint": shlex.join(["mue", "--log-format", "json", "run", "-c", f"{JOB_FOLDER}/{JOB_FILE}"]),
+        "entrypoint": shlex.join(
+            ["mue", "--log-format", "json", "run", "--stop-ray-job", "-c", f"{JOB_FOLDER}/{JOB_FILE}"]
+        ),
         "submissionMode": "K8sJobMode",
         "submitterConfig": {"backoffLimit": SUBMIT_RETRIES},
         "submitterPodTemplate": submitter_pod(spec),

@@ -140,7 +140,8 @@ class ClusterSpec(ClusterConfig):
     """Seconds between the announcement of a pod's end, or of a Slurm job's, and its kill. The rows in hand have all but
     15 of them, where the job's failures.drain_s says nothing else."""
     retries: int = Field(default=5, ge=0, le=100)
-    """How often a job that failed is run anew, on a new cluster; it resumes from the output folder."""
+    """How often a job that failed is run anew, on a new cluster; it resumes from the output folder. Exit codes 2 and 3,
+    which a new cluster would end with again, are not retried."""
     ttl_s: int = Field(default=3600, ge=0, le=2_592_000)
     """Seconds that a finished job and its cluster are kept, for its logs."""
     deadline_h: float | None = Field(default=None, gt=0, le=24 * 365)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Annotated
 
@@ -30,13 +31,17 @@ from jobs.cli_tune import tune
 from jobs.cli_verify import verify
 from jobs.doctor import check_line, examine
 from jobs.job_folder import open_job
+from jobs.jobs_client import JobsClient
 from jobs.logs import LogFormat, configure_logs
+from jobs.pending import out_of_reach
 from jobs.progress import ProgressView
+from jobs.ray_job_end import FINAL, final_errors_stop_it, stop_it
 from jobs.spec import load_spec
 from jobs.summary import summarise
 from jobs.summary_view import summary_facts, summary_table
 from jobs.terminal import Terminal
 from pipeline.exit_codes import ExitCode
+from pipeline.spec import JobSpec
 
 _EPILOG = "--json, -q, -v and --log-format may stand before or after any command."
 
@@ -103,6 +108,14 @@ def run(
     model: Model = None,
     exits: Exits = None,
     actors: Actors = None,
+    stop_ray_job: Annotated[
+        bool,
+        typer.Option(
+            "--stop-ray-job",
+            help="In a RayJob of KubeRay's: where a retry would end the same way (exit codes 2 and 3), stop the Ray "
+            "job, which is then not retried.",
+        ),
+    ] = False,
 ) -> None:
     """Caption every image of the shards, or answer what is asked about it.
 
@@ -119,7 +132,17 @@ def run(
     """
     terminal: Terminal = context.obj
     settings = overrides_of(overrides, task=task, model=model, exits=exits, actors=actors)
-    spec = load_spec(config_file, inputs=inputs or [], output=output, overrides=settings)
+    with final_errors_stop_it(terminal, _ray_jobs) if stop_ray_job else nullcontext():
+        spec = load_spec(config_file, inputs=inputs or [], output=output, overrides=settings)
+        code = _run(terminal, spec)
+    # Shards whose storage did not answer are read again by the next attempt.
+    if stop_ray_job and code in FINAL and not out_of_reach(open_job(spec.output.url)):
+        stop_it(code, terminal, _ray_jobs)
+    raise typer.Exit(int(code))
+
+
+def _run(terminal: Terminal, spec: JobSpec) -> ExitCode:
+    """Run the job and say how it went; returns the exit code."""
     from jobs.run import run_job
 
     with ProgressView.for_terminal(quiet=terminal.verbosity < 0, log_format=terminal.log_format) as progress:
@@ -127,7 +150,7 @@ def run(
     if outcome.exit_code in (ExitCode.INTERRUPTED, ExitCode.SIGINT):
         # Whoever stops a job will not wait for all of its rows to be added up.
         terminal.error(outcome.reason)
-        raise typer.Exit(int(outcome.exit_code))
+        return outcome.exit_code
     summary = summarise(open_job(spec.output.url))
     facts = {"output": spec.output.url, "exit_code": int(outcome.exit_code), "reason": outcome.reason}
     facts["summary"] = summary_facts(summary)
@@ -136,7 +159,13 @@ def run(
         terminal.error(outcome.reason)
     else:
         terminal.note(f"rows are in {spec.output.url}; 'mue export {spec.output.url} --format jsonl' prints them")
-    raise typer.Exit(int(outcome.exit_code))
+    return outcome.exit_code
+
+
+def _ray_jobs() -> JobsClient:
+    from jobs.ray_jobs import RayJobs
+
+    return RayJobs(None)
 
 
 for command in (plan, status, inspect, failures, export, report, retry, repair, verify):

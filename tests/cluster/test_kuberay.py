@@ -79,7 +79,9 @@ def test_a_job_outlives_its_clusters_and_leaves_none_behind(full: ClusterSpec) -
     assert spec["shutdownAfterJobFinishes"] is True
     assert spec["ttlSecondsAfterFinished"] == full.ttl_s
     assert spec["activeDeadlineSeconds"] == 36.5 * 3600
-    assert shlex.split(spec["entrypoint"])[-2:] == ["-c", "/etc/mue/job.yaml"]
+    assert shlex.split(spec["entrypoint"])[-3:] == ["--stop-ray-job", "-c", "/etc/mue/job.yaml"]
+    # KubeRay's submitter has a shell read it, and Ray's job server another one.
+    assert shlex.split(spec["entrypoint"]) == spec["entrypoint"].split()
     assert config["data"] == {"job.yaml": JOB}
     head = pods_of(job)[0]["spec"]
     assert {"name": "job", "configMap": {"name": config["metadata"]["name"]}} in head["volumes"]

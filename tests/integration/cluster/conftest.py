@@ -163,6 +163,14 @@ class ClusterUser:
             capture_output=True, text=True, timeout=timeout_s, check=False, env=environment, cwd=self._root,
         )  # fmt: skip
 
+    def ray(self, *words: object, timeout_s: float = 500) -> subprocess.CompletedProcess[str]:
+        """Type a command of Ray's own at this cluster's job server."""
+        return subprocess.run(
+            [sys.executable, "-m", "ray.scripts.scripts", *map(str, words)],
+            capture_output=True, text=True, timeout=timeout_s, check=False, cwd=self._root,
+            env={**self.nodes.environment, "RAY_API_SERVER_ADDRESS": self.nodes.url},
+        )  # fmt: skip
+
     def submit(self, inputs: Path, output: Path, *more: object) -> subprocess.CompletedProcess[str]:
         settings = [word for setting in SETTINGS for word in ("--set", setting)]
         command = ("--json", "submit", f"{inputs}/*.tar", "--output", output, "--model", "seeded")

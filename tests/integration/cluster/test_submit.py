@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from cluster.kuberay import JOB_FOLDER, ray_job
+from cluster.spec import ClusterSpec
 from pipeline.ledger import Ledger
 from pipeline.storage import Storage
 
@@ -66,3 +70,27 @@ def test_a_jobs_own_exit_code_comes_back(user: Any, corpus: Path, tmp_path: Path
     assert done.returncode == 3, done.stderr
     assert "mue logs" in done.stderr
     assert 10 < committed(tmp_path / "out") < 30, "the good rows are kept"
+
+
+@pytest.mark.timeout(900)
+def test_a_rayjob_is_not_run_again_where_that_would_change_nothing(user: Any, corpus: Path, tmp_path: Path) -> None:
+    """What KubeRay's submitter runs, with a RayJob's entrypoint: of how jobs end, KubeRay retries FAILED alone."""
+    (tmp_path / "in").mkdir()
+    whole = (corpus / "00000.tar").read_bytes()
+    (tmp_path / "in" / "00000.tar").write_bytes(whole[: len(whole) // 2])
+    ended = {}
+    for name, url in (
+        ("budget", f"{tmp_path}/in/*.tar"),
+        ("usage", f"{tmp_path}/no/*.tar"),
+        ("ok", f"{corpus}/00000.tar"),
+    ):
+        job = {"inputs": {"urls": [url]}, "output": {"url": str(tmp_path / name)}, "model": "seeded"}
+        config, manifest = ray_job(ClusterSpec(), run=name, job_yaml=yaml.safe_dump(job), output=str(tmp_path / name))
+        (tmp_path / "job.yaml").write_text(config["data"]["job.yaml"])
+        entrypoint = manifest["spec"]["entrypoint"].replace(f"{JOB_FOLDER}/", f"{tmp_path}/")
+        done = user.ray("job", "submit", "--submission-id", f"rayjob-{name}", "--", *entrypoint.split())
+        ended[name] = (done.returncode, re.findall(f"Job 'rayjob-{name}' (was stopped|failed|succeeded)", done.stdout))
+        assert name == "ok" or "another cluster would end the same way" in done.stdout, done.stdout + done.stderr
+    assert ended == {"budget": (0, ["was stopped"]), "usage": (0, ["was stopped"]), "ok": (0, ["succeeded"])}
+    [attempt] = json.loads((tmp_path / "budget" / "run.json").read_text())["attempts"]
+    assert attempt["exit_code"] == 3, "the output folder tells how it ended"
