@@ -40,7 +40,7 @@ class ClusterConfig(BaseModel):
 class HeadNode(ClusterConfig):
     """The node that holds Ray's control plane and the job's driver; it runs no rows."""
 
-    cpus: float = Field(default=2, gt=0, le=1024)
+    cpus: float = Field(default=2, ge=0.001, le=1024)
     """CPUs reserved for it."""
     memory_gib: int = Field(default=8, gt=0, le=65536)
     """Memory reserved for it, in GiB."""
@@ -59,7 +59,7 @@ class NodeGroup(ClusterConfig):
     """Nodes that are always there."""
     nodes_max: int = Field(default=1, gt=0, le=10_000)
     """Most nodes."""
-    cpus: float = Field(default=8, gt=0, le=1024)
+    cpus: float = Field(default=8, ge=0.001, le=1024)
     """CPUs of one node. Reading and decoding take about 8 per GPU."""
     memory_gib: int = Field(default=32, gt=0, le=65536)
     """Memory of one node in GiB."""
@@ -114,9 +114,11 @@ class SlurmConfig(ClusterConfig):
     activate: str | None = None
     """Absolute path of the `activate` of a virtual environment with mue, on all nodes."""
 
-    _words = field_validator("partition", "account")(classmethod(lambda cls, value: value and check_slurm_word(value)))
+    _words = field_validator("partition", "account")(
+        classmethod(lambda cls, value: None if value is None else check_slurm_word(value))
+    )
     _paths = field_validator("work_folder", "shared_folder", "activate")(
-        classmethod(lambda cls, value: value and check_absolute_path(value))
+        classmethod(lambda cls, value: None if value is None else check_absolute_path(value))
     )
 
 
@@ -130,7 +132,7 @@ class ClusterSpec(ClusterConfig):
     image: str = "registry.example.com/mue:0.1.0"
     """Container image with mue and Ray (cluster/Dockerfile), from a registry that the nodes can pull from."""
     ray_version: str = Field(default=RAY_VERSION, pattern=r"^\d+\.\d+\.\d+$")
-    """Ray in that image."""
+    """Ray in that image; jobs need 2.60 or later, KubeRay 2.52 for its tokens."""
     head: HeadNode = HeadNode()
     groups: tuple[NodeGroup, ...] = Field(default=(NodeGroup(name="cpu"),), min_length=1, max_length=20)
     """Worker groups; a job's actors go where their GPUs are, reads and decodes anywhere."""
@@ -159,8 +161,9 @@ class ClusterSpec(ClusterConfig):
     slurm: SlurmConfig = SlurmConfig()
 
     _name = field_validator("name")(classmethod(lambda cls, value: check_name(value, longest=LONGEST_CLUSTER_NAME)))
+    _ray = field_validator("ray_version")(classmethod(lambda cls, value: _new_enough(value)))
     _names = field_validator("namespace", "env_secret", "service_account", "shared_claim")(
-        classmethod(lambda cls, value: value and check_name(value, longest=63))
+        classmethod(lambda cls, value: None if value is None else check_name(value, longest=63))
     )
     _image = field_validator("image")(classmethod(lambda cls, value: check_image(value)))
     _path = field_validator("shared_path")(classmethod(lambda cls, value: check_mount_path(value)))
@@ -180,3 +183,9 @@ class ClusterSpec(ClusterConfig):
 
 def _labels(labels: dict[str, str]) -> dict[str, str]:
     return {check_label_key(key): check_label_value(value) for key, value in labels.items()}
+
+
+def _new_enough(ray_version: str) -> str:
+    if tuple(map(int, ray_version.split("."))) < tuple(map(int, RAY_VERSION.split("."))):
+        raise ValueError(f"mue needs Ray {RAY_VERSION} or later")
+    return ray_version

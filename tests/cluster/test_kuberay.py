@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +12,11 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from cluster.kuberay import JOB_FOLDER, ray_cluster, ray_job
-from cluster.spec import ClusterSpec
+from cluster.spec import ClusterSpec, NodeGroup
 from cluster.yaml_text import yaml_text
 
 SCHEMA = json.loads((Path(__file__).parent / "kuberay_schema.json").read_text("utf-8"))
@@ -59,6 +60,50 @@ def test_manifests_are_as_pinned(full: ClusterSpec, golden: Callable[[str, str],
 def test_manifests_fit_the_schemas(spec: ClusterSpec | None, full: ClusterSpec) -> None:
     for document in (ray_cluster(spec or full), *job_of(spec or full)):
         check_schema(document)
+
+
+WORDS = ["on", "y", "n", "null", "1e3", "0x10", "12:30:45", "a.b", "A-1", "1", ""]
+KEYS = st.sampled_from(["a", "y", "1e3", "on/y", "cloud.google.com/gke-accelerator"])
+GROUPS = st.builds(
+    NodeGroup,
+    name=st.sampled_from(["on", "null", "y", "a" * 30]),
+    nodes_min=st.integers(0, 9),
+    nodes_max=st.integers(9, 10_000),
+    cpus=st.sampled_from([0.001, 0.5, 1 / 3, 8.0, 1023.99999, 1024.0]),
+    memory_gib=st.integers(2, 65536),
+    gpus=st.integers(0, 64),
+    gpu_resource=st.sampled_from(["nvidia.com/gpu", "on/y", "1.example/1e3"]),
+    node_selector=st.dictionaries(KEYS, st.sampled_from(WORDS), max_size=3),
+    spot=st.booleans(),
+    taints=st.lists(KEYS, max_size=3).map(tuple),
+)
+NAMES = st.sampled_from(["on", "y", "null", "n", "a" * 63])
+SPECS = st.builds(
+    ClusterSpec,
+    name=st.sampled_from(["on", "y", "a" * 47]),
+    namespace=st.none() | NAMES,
+    image=st.sampled_from(["mue:1e3", "localhost:5000/mue:0x10", f"a/b@sha256:{'0' * 64}"]),
+    groups=GROUPS.map(lambda group: (group,)),
+    grace_s=st.integers(30, 3600),
+    retries=st.integers(0, 100),
+    ttl_s=st.integers(0, 2_592_000),
+    deadline_h=st.none() | st.floats(1e-9, 24 * 365),
+    env_secret=st.none() | NAMES,
+    service_account=st.none() | NAMES,
+    shared_claim=st.none() | NAMES,
+)
+
+
+@settings(deadline=None, max_examples=5, phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow])
+@given(spec=SPECS)
+def test_whatever_a_spec_may_say_fits_the_schemas(spec: ClusterSpec) -> None:
+    for document in (ray_cluster(spec), *job_of(spec)):
+        [read] = yaml.safe_load_all(yaml_text([document]))
+        check_schema(read)
+        for pod in pods_of(read) if read["kind"] != "ConfigMap" else []:
+            for container in pod["spec"]["containers"]:
+                amounts = [amount for bound in container["resources"].values() for amount in bound.values()]
+                assert all(re.fullmatch(r"[1-9][0-9]*(m|Mi|Gi)?", str(amount)) for amount in amounts), amounts
 
 
 def test_the_schemas_would_notice() -> None:

@@ -53,6 +53,12 @@ from cluster.spec import ClusterSpec, NodeGroup
         ({"slurm": {"activate": "/x; rm -rf /"}}, "absolute path"),
         ({"slurm": {"work_folder": "$(id)"}}, "absolute path"),
         ({"token_auth": False}, "Extra inputs"),
+        ({"namespace": ""}, "at most 63"),
+        ({"env_secret": ""}, "at most 63"),
+        ({"slurm": {"account": ""}}, "one word"),
+        ({"slurm": {"work_folder": ""}}, "absolute path"),
+        ({"groups": [{"name": "a", "cpus": 0.0001}]}, "0.001"),
+        ({"ray_version": "2.51.0"}, "2.60"),
     ],
 )
 def test_what_is_hostile_or_cannot_work_is_refused(settings: dict[str, Any], reason: str) -> None:
