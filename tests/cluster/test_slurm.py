@@ -83,7 +83,8 @@ def site(tmp_path: Path) -> Path:
         f'echo "srun $*" >> {tmp_path}/calls; while [[ $1 == -* ]]; do [ "$1" = -w ] && shift; shift; done; exec "$@"',
     )
     tool("scontrol", f'[ "$1" = show ] && printf "n1\\nn2\\n" || echo "scontrol $*" >> {tmp_path}/calls')
-    tool("ray", '[ "$1" = status ] && exit 0; exec sleep 60')
+    nodes = f"$(grep -c 'ray start' {tmp_path}/calls)"
+    tool("ray", f'[ "$1" = status ] && for n in $(seq {nodes}); do echo " 1 node_$n"; done && exit; exec sleep 60')
     (bin_ / "python").symlink_to(sys.executable)
     return tmp_path
 
@@ -122,7 +123,11 @@ def test_ray_runs_on_every_node_with_a_private_token_and_the_job_beside_its_head
     assert "--dashboard-host=127.0.0.1" in calls
     assert "-w n2 ray start --block" in calls
     assert (site / "seen.yaml").read_text() == JOB
-    assert (site / "address").read_text() == "n1:26844 token\n"
+    address = re.fullmatch(r"(\d+\.\d+\.\d+\.\d+):26844 token\n", (site / "address").read_text())
+    assert address, "no name: Ray asks DNS alone"
+    assert f"--node-ip-address={address[1]} " in calls
+    assert not address[1].startswith("127."), "other nodes could not reach it"
+    assert f"--address={address[1]}:26844" in calls.split("-w n2")[1]
     assert (site / "mode").read_text() == "700\n", "nobody else reaches the token"
     assert int((site / "length").read_text()) == 64
     assert (site / "length").read_text() not in calls

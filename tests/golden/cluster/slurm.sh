@@ -42,23 +42,52 @@ port=$((20000 + SLURM_JOB_ID % 3000 * 4))
 temp="$WORK/mue-$SLURM_JOB_ID"
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${nodes[0]}
-address="$head:$port"
+# Ray looks names up in DNS alone, and not all sites have their nodes there; a node's own name may mean its loopback.
+head_ip=$(python - "$head" << 'END'
+import socket, sys
+try:
+    known = [entry[4][0] for entry in socket.getaddrinfo(sys.argv[1], None, socket.AF_INET)]
+except OSError:
+    known = []
+found = [address for address in known if not address.startswith("127.")]
+if not found:  # this script runs on the head's node
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # nothing is sent
+        found = [probe.getsockname()[0]]
+print(found[0])
+END
+)
+address="$head_ip:$port"
+# Their programs lie on a shared file system, which may be slow.
+export RAY_raylet_start_wait_time_s=300
 resources=(--num-cpus="$CPUS" --num-gpus="$GPUS" --object-store-memory="$STORE_BYTES" --temp-dir="$temp"
-  --dashboard-agent-listen-port=$((port + 2)) --min-worker-port=0 --max-worker-port=0)
+  --dashboard-agent-listen-port=$((port + 2)) --min-worker-port=0 --max-worker-port=0 --disable-usage-stats)
 
-srun --nodes=1 --ntasks=1 -w "$head" ray start --head --block --disable-usage-stats --port="$port" \
-  --dashboard-host=127.0.0.1 --dashboard-port=$((port + 1)) --ray-client-server-port=$((port + 3)) "${resources[@]}" &
-steps+=($!)
+nodes_there() {  # waits up to $2 s for $1 nodes, while the head is there
+  local until=$((SECONDS + $2))
+  while [ "$SECONDS" -lt "$until" ] && kill -0 "${steps[0]}" 2> /dev/null; do
+    [ "$(timeout 60 ray status --address="$address" 2> /dev/null | grep -cE '^ *[0-9]+ node_')" -lt "$1" ] || return 0
+    sleep 2
+  done
+  echo "not all of the first $1 of ${#nodes[@]} nodes are there" >&2
+  return 1
+}
+# What the head starts gives up on a node that is slow to come, and the head with it.
+for _ in 1 2 3; do
+  srun --nodes=1 --ntasks=1 -w "$head" ray start --head --block --node-ip-address="$head_ip" --port="$port" \
+    --dashboard-host=127.0.0.1 --dashboard-port=$((port + 1)) --ray-client-server-port=$((port + 3)) "${resources[@]}" &
+  steps=($!)
+  nodes_there 1 300 && break
+  kill "${steps[0]}" 2> /dev/null || true
+  wait "${steps[0]}" || true
+done
+# Now, not before: a worker that meets the head's server while the head itself is no node yet gives up after 10 s.
 for node in "${nodes[@]:1}"; do
-  # They wait for the head by themselves.
-  srun --nodes=1 --ntasks=1 -w "$node" ray start --block --disable-usage-stats --address="$address" "${resources[@]}" &
+  srun --nodes=1 --ntasks=1 -w "$node" ray start --block --address="$address" "${resources[@]}" &
   steps+=($!)
 done
+nodes_there "${#nodes[@]}" 120 || true  # those that come later are used too
 export RAY_ADDRESS="$address"
-for _ in $(seq 60); do
-  ray status > /dev/null 2>&1 && break
-  sleep 2
-done
 
 mue --log-format json run -c "$private/job.yaml" &
 driver=$!
