@@ -134,7 +134,7 @@ class ClusterSpec(ClusterConfig):
     ray_version: str = Field(default=RAY_VERSION, pattern=r"^\d+\.\d+\.\d+$")
     """Ray in that image; jobs need 2.60 or later, KubeRay 2.52 for its tokens."""
     head: HeadNode = HeadNode()
-    groups: tuple[NodeGroup, ...] = Field(default=(NodeGroup(name="cpu"),), min_length=1, max_length=20)
+    groups: tuple[NodeGroup, ...] = Field(default=(NodeGroup(name="cpu"),), max_length=20)
     """Worker groups; a job's actors go where their GPUs are, reads and decodes anywhere."""
     idle_s: int = Field(default=120, ge=0, le=86400)
     """Seconds without work after which the autoscaler takes a node away."""
@@ -175,6 +175,9 @@ class ClusterSpec(ClusterConfig):
 
     @model_validator(mode="after")
     def _groups_differ(self) -> Self:
+        # Not a bound of the field: of one wrong group pydantic would say that there is none, too.
+        if not self.groups:
+            raise ValueError("groups: expected at least 1")
         names = [group.name for group in self.groups]
         if len(set(names)) < len(names):
             raise ValueError(f"groups: two are called {max(names, key=names.count)}; give each a name of its own")

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,9 +90,7 @@ def site(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_script(
-    site: Path, mue: str, *, job: int = 4711, signal_after_s: float | None = None
-) -> subprocess.CompletedProcess[str]:
+def run_script(site: Path, mue: str, *, job: int = 4711, told_to_end: bool = False) -> subprocess.CompletedProcess[str]:
     (site / "bin" / "mue").write_text(f"#!/usr/bin/env bash\ncat ${{@: -1}} > {site}/seen.yaml\n{mue}\n")
     (site / "bin" / "mue").chmod(0o755)
     group = NodeGroup(name="a", nodes_min=2, nodes_max=2, cpus=2, memory_gib=4)
@@ -104,11 +103,10 @@ def run_script(
         [shutil.which("bash") or "bash", "-c", slurm_script(spec, run="r", job_yaml=JOB)],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    if signal_after_s is not None:
-        try:
-            process.wait(signal_after_s)
-        except subprocess.TimeoutExpired:
-            process.terminate()
+    while told_to_end and process.poll() is None and not (site / "ready").exists():
+        time.sleep(0.05)
+    if told_to_end:
+        process.terminate()
     out, err = process.communicate(timeout=30)
     return subprocess.CompletedProcess([], process.returncode, out, err)
 
@@ -151,8 +149,8 @@ def test_jobs_that_share_a_node_share_no_port(site: Path) -> None:
 
 
 def test_a_job_that_is_told_to_end_drains_and_is_requeued(site: Path) -> None:
-    driver = "trap 'sleep 0.5; exit 75' TERM\nfor _ in $(seq 200); do sleep 0.1; done"
-    done = run_script(site, driver, signal_after_s=1.5)
+    driver = f"trap 'sleep 0.5; exit 75' TERM\ntouch {site}/ready\nfor _ in $(seq 200); do sleep 0.1; done"
+    done = run_script(site, driver, told_to_end=True)
     assert done.returncode == INTERRUPTED
     assert "scontrol requeue 4711" in (site / "calls").read_text()
 

@@ -48,6 +48,14 @@ def test_all_wrong_keys_are_named_at_once_with_the_nearest(tmp_path: Path) -> No
         load_cluster(None, profile="gpuu", overrides=[])
 
 
+def test_what_is_wrong_in_a_group_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("groups: [{name: a, node_selector: {pool: yes}}]\n")
+    with pytest.raises(ConfigError) as refused:
+        load_cluster(str(tmp_path / "c.yaml"), profile="cpu", overrides=[])
+    assert "groups.0.node_selector.pool" in str(refused.value)
+    assert "at least 1" not in str(refused.value)
+
+
 def test_the_job_in_a_manifest_is_the_job(tmp_path: Path) -> None:
     spec = job(overrides=["exits.image=0.9", "actors.max=8"])
     config, ray_job = yaml.safe_load_all(

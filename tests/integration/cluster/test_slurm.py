@@ -1,4 +1,4 @@
-"""The rendered batch script with Ray's real commands, on two nodes: namespaces with networks and folders of their own."""
+"""The rendered batch script with real Ray, on two nodes: namespaces with networks and folders of their own."""
 
 from __future__ import annotations
 
