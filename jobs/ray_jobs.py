@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
-from ray.exceptions import AuthenticationError
+from ray.exceptions import AuthenticationError, RayError
 from ray.job_submission import JobSubmissionClient
 from ray.util.state import list_nodes
 from ray.util.state.exception import RayStateApiException
@@ -139,14 +139,14 @@ def _plainly(address: str, submission_id: str = "") -> Iterator[None]:
         yield
     except AuthenticationError as error:
         raise ClusterRefused(f"{address} wants a token that it was not given; {_TOKEN}") from error
-    except (ConnectionError, requests.RequestException, RayStateApiException) as error:
+    except (ConnectionError, requests.RequestException, RayStateApiException, RayError) as error:
         raise ClusterSilent(f"no Ray answers at {address}; is it running, and its dashboard reachable?") from error
     except RuntimeError as error:
         text = str(error)
         if "already exists" in text or "already been used" in text:
             raise SubmissionTaken(f"{address} has had a job {submission_id}; give another name with --run") from error
         status = int(match[1]) if (match := _STATUS.search(text)) else None
-        if "does not exist" in text or status == HTTPStatus.NOT_FOUND:
+        if submission_id and ("does not exist" in text or status == HTTPStatus.NOT_FOUND):
             raise SubmissionUnknown(f"{address} knows no job {submission_id}") from error
         if "No available agent" in text:
             raise _NotReady(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray.exceptions import RpcError
 
 from jobs.jobs_client import ClusterError, ClusterRefused, ClusterSilent, SubmissionTaken, SubmissionUnknown
 from jobs.ray_jobs import RayJobs
@@ -92,3 +93,18 @@ def test_answers_to_a_submission(
     with pytest.raises(ClusterError) as caught:
         client.submit(submission_id="a-1", entrypoint="true", folder=tmp_path, metadata={})
     assert type(caught.value) is error
+
+
+def test_an_address_that_leads_to_no_cluster_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray looks for a head at HOST:PORT, which raises an error of its own; other schemes are modules to it."""
+
+    def nobody(address: str) -> None:
+        raise RpcError("Timed out while waiting for GCS to become available.", 4)
+
+    with pytest.raises(ClusterError) as refused:
+        RayJobs("nonsense://x")
+    assert "nonsense" in str(refused.value).removeprefix("nonsense://x:")
+    assert "knows no job" not in str(refused.value)
+    monkeypatch.setattr("jobs.ray_jobs.JobSubmissionClient", nobody)
+    with pytest.raises(ClusterSilent, match=r"no Ray answers at 127\.0\.0\.1:1"):
+        RayJobs("127.0.0.1:1")
