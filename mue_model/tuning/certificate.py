@@ -15,6 +15,9 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
+_LARGEST_STAKE = 0.75
+"""Share of the wealth that one loss of 1 may cost."""
+
 
 @dataclass(frozen=True)
 class Losses:
@@ -51,21 +54,37 @@ def clustered(losses: Sequence[float], images: Sequence[Hashable], *, binary: bo
 
 
 def p_value(losses: Losses, alpha: float) -> float:
-    """Return a p-value of "the risk exceeds `alpha`": exact binomial for losses of 0 and 1, else Hoeffding-Bentkus."""
-    count, total = len(losses.clusters), math.fsum(losses.clusters)
-    if not count:
+    """Return a p-value of "the risk exceeds `alpha`": exact binomial for losses of 0 and 1, else by `betting`."""
+    if not losses.clusters:
         return 1.0
     if losses.binary:
-        return binomial_cdf(round(total), count, alpha)
-    return hoeffding_bentkus(total / count, count, alpha)
+        return binomial_cdf(round(math.fsum(losses.clusters)), len(losses.clusters), alpha)
+    return betting(losses.clusters, alpha)
 
 
-def hoeffding_bentkus(mean: float, count: int, alpha: float) -> float:
-    """Return the p-value of Bates et al. 2021 (arXiv 2101.02703) for `count` independent losses in [0, 1]."""
-    hoeffding = math.exp(-count * _divergence(min(mean, alpha), alpha))
-    # The sum may lie a rounding error above the whole number that it is.
-    bentkus = math.e * binomial_cdf(math.ceil(count * mean - 1e-9), count, alpha)
-    return min(1.0, hoeffding, bentkus)
+def betting(losses: Sequence[float], alpha: float, *, aim: float = 0.05) -> float:
+    """Return the p-value of Waudby-Smith & Ramdas 2023 (arXiv 2010.09686) for independent losses in [0, 1].
+
+    Whoever bets on each loss being below `alpha`, knowing those before it alone, does not get richer on average where
+    their mean is not; so one over his greatest wealth is a p-value. Stakes follow the spread of the losses, so that
+    images of several rows, whose means spread little, prove more than under bounds that know no spread (Hoeffding's).
+
+    Args:
+        losses: In an order that they have no say in.
+        alpha: In (0, 1).
+        aim: The p-value at which the stakes aim; valid whatever it is.
+    """
+    count, squares, total = len(losses), 0.25, 0.5
+    wealth, richest, spread = 0.0, 0.0, 0.25
+    for number, loss in enumerate(losses, start=2):
+        stake = min(math.sqrt(-2 * math.log(aim) / (count * spread)), _LARGEST_STAKE / (1 - alpha))
+        wealth += math.log1p(stake * (alpha - loss))
+        richest = max(richest, wealth)
+        total += loss
+        mean = total / number
+        squares += (loss - mean) ** 2
+        spread = squares / number
+    return math.exp(-richest)
 
 
 def binomial_cdf(most: int, count: int, chance: float) -> float:
@@ -114,9 +133,3 @@ def certify(
 
 def _risk(by_task: Mapping[str, Losses]) -> float:
     return max(math.fsum(losses.clusters) / max(1, len(losses.clusters)) for losses in by_task.values())
-
-
-def _divergence(low: float, high: float) -> float:
-    """Relative entropy of coins that fall with chances `low` and `high`."""
-    heads = low * math.log(low / high) if low > 0 else 0.0
-    return heads + ((1 - low) * math.log((1 - low) / (1 - high)) if low < 1 else 0.0)

@@ -11,10 +11,10 @@ import pytest
 from mue_model.tuning.certificate import (
     Losses,
     Verdict,
+    betting,
     binomial_cdf,
     certify,
     clustered,
-    hoeffding_bentkus,
     p_value,
 )
 
@@ -75,7 +75,7 @@ def violations(certifies: Certify, risks: Mapping[str, float], *, rows: int = 1,
     return wrong, right
 
 
-@pytest.mark.parametrize("rows", [1, 3], ids=["binomial", "hoeffding-bentkus"])
+@pytest.mark.parametrize("rows", [1, 3], ids=["binomial", "betting"])
 def test_it_is_wrong_in_at_most_one_of_twenty_fresh_draws(rows: int) -> None:
     assert violations(honest, BORDER, rows=rows)[0] <= MOST
     wrong, right = violations(honest, MIXED, rows=rows)
@@ -122,10 +122,40 @@ def test_p_values_are_those_of_the_formulas() -> None:
     assert binomial_cdf(40_000, 1_000_000, 0.04) == pytest.approx(0.5, abs=0.01)
     assert p_value(clustered([0.0] * 299, range(299), binary=True), 0.01) < DELTA, "299 rows without a loss do"
     assert p_value(clustered([0.0] * 298, range(298), binary=True), 0.01) > DELTA
-    assert hoeffding_bentkus(0.0, 100, 0.05) == pytest.approx(0.95**100)
-    assert hoeffding_bentkus(0.06, 100, 0.05) == 1.0
-    assert hoeffding_bentkus(0.02, 1000, 0.05) <= math.e * binomial_cdf(20, 1000, 0.05)
     assert p_value(Losses((), True), ALPHA) == 1.0
+
+
+def test_bets_are_placed_before_the_loss_is_known() -> None:
+    """By hand: the first stake is bounded by what a loss of 1 may cost, and each follows those before it alone."""
+    stake = 0.75 / 0.95
+    assert betting([0.0], ALPHA) == pytest.approx(1 / (1 + stake * ALPHA))
+    assert betting([1.0], ALPHA) == 1.0
+    assert betting([1.0, 0.0], ALPHA) == 1.0, "wealth that is lost and half won back proves nothing"
+    assert betting([0.0, 1.0], ALPHA) == betting([0.0, 0.9], ALPHA) == pytest.approx(1 / (1 + stake * ALPHA))
+    spread = (0.25 + 0.25**2) / 2
+    stakes = [min(math.sqrt(2 * math.log(20) / (2 * own)), stake) for own in (0.25, spread)]
+    assert betting([0.0, 0.0], ALPHA) == pytest.approx(1 / math.prod(1 + own * ALPHA for own in stakes))
+
+
+@pytest.mark.parametrize("risk", [0.0501, 0.06])
+def test_bets_on_a_risk_above_alpha_are_seldom_won(risk: float) -> None:
+    """Also where every image loses the same, or few of them lose everything."""
+    random = np.random.default_rng(4)
+    kinds = (
+        lambda: random.random(300) < risk,
+        lambda: random.random(300) * 2 * risk,
+        lambda: random.binomial(6, random.beta(0.2, 0.2 * (1 - risk) / risk, 300)) / 6,
+    )
+    for draw_losses in kinds:
+        assert sum(betting(draw_losses().astype(float).tolist(), ALPHA) <= DELTA for _ in range(TRIALS)) <= MOST
+
+
+def test_rows_that_spread_a_loss_prove_more_than_one_that_bears_it() -> None:
+    """The same risk of 3 % over 300 images: as six rows each of which one may be lost, or as one row each."""
+    random = np.random.default_rng(5)
+    spread = [betting((random.binomial(6, 0.03, 300) / 6).tolist(), ALPHA) for _ in range(50)]
+    whole = [betting((random.random(300) < 0.03).astype(float).tolist(), ALPHA) for _ in range(50)]
+    assert sum(own <= DELTA for own in spread) > 40 > 2 * sum(own <= DELTA for own in whole)
 
 
 def test_losses_that_are_none_are_refused() -> None:
