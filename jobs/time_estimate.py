@@ -42,7 +42,7 @@ class TimeEstimate:
 
 
 def estimate_time(
-    rows: int, speeds: Speeds, *, actors: int, cores: int, on_gpu: bool, price_per_hour: float | None
+    rows: int, speeds: Speeds, *, actors: int, cores: int, on_gpu: bool, price_per_hour: float | None, pools: int = 1
 ) -> TimeEstimate:
     """Return the time that the slowest stage needs for all rows; the others run beside it.
 
@@ -53,6 +53,7 @@ def estimate_time(
         cores: Of the machine.
         on_gpu: Whether the model runs on GPUs.
         price_per_hour: Of everything that the job runs on.
+        pools: How often actors are started, one pool after another.
     """
     stages = {}
     if speeds.read_ms:
@@ -65,7 +66,7 @@ def estimate_time(
     if "answer" not in stages:
         return TimeEstimate(wall_s=None, bound_by=None, stages=stages, device_hours=None, device=device, cost=None)
     bound_by = min(stages, key=lambda stage: stages[stage])
-    wall_s = START_S + speeds.load_s + rows / stages[bound_by]
+    wall_s = pools * (START_S + speeds.load_s) + rows / stages[bound_by]
     hours = wall_s / 3600
     return TimeEstimate(
         wall_s=wall_s,

@@ -18,6 +18,16 @@ def test_the_slowest_stage_bounds_the_job() -> None:
     assert found.cost == pytest.approx(found.wall_s / 3600 * 2)
 
 
+def test_every_pool_of_actors_starts_and_loads() -> None:
+    """A job of many shards is a row of segments, each with actors of its own."""
+    one, three = (
+        estimate_time(36_000, SPEEDS, actors=1, cores=4, on_gpu=False, price_per_hour=None, pools=pools).wall_s
+        for pools in (1, 3)
+    )
+    assert one is not None
+    assert three == pytest.approx(one + 2 * (START_S + 5))
+
+
 def test_actors_on_gpus_add_up_until_decoding_bounds_them() -> None:
     one = estimate_time(36_000, SPEEDS, actors=1, cores=4, on_gpu=True, price_per_hour=None)
     many = estimate_time(36_000, SPEEDS, actors=16, cores=4, on_gpu=True, price_per_hour=None)
