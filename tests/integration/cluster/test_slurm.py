@@ -77,6 +77,7 @@ def site() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_two_nodes_become_one_cluster_and_leave_nothing(site: Path) -> None:
     bin_ = site / "bin"
