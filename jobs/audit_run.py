@@ -102,36 +102,58 @@ def audit_job(
         raise ConfigError(
             f"{output}: the job is not finished, and only whole ones are audited: 'mue run' goes on with it"
         )
-    job = prepare(with_planned_inputs(spec_of(ledger), plan))
-    ledger.adopt_plan(job.plan)
-    rule = audit_rule(plan, rows=_ok_rows(ledger), rate=rate, seed=seed, margin=margin)
-    attempt = new_attempt()
-    audit = _Audit(
-        job=job,
-        plan=plan,
-        ledger=ledger,
-        attempt=attempt,
-        stop=JobStop(ledger.storage, attempt, drain_s=job.spec.failures.drain_s),
-        rule=rule,
-        rows=AuditedRows(shadow_sample(ledger, rule.selection, {}).rows),
-        windows=windows,
-        began=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        clock=time.monotonic(),
-    )
-    with driving(ledger, job.spec, attempt, audit.stop):
+    spec, attempt = spec_of(ledger), new_attempt()
+    stop = JobStop(ledger.storage, attempt, drain_s=spec.failures.drain_s)
+
+    def planned() -> _Audit:
+        job = prepare(with_planned_inputs(spec, plan))
+        ledger.adopt_plan(job.plan)
+        rule = audit_rule(plan, rows=_ok_rows(ledger), rate=rate, seed=seed, margin=margin)
+        return _Audit(
+            job=job,
+            plan=plan,
+            ledger=ledger,
+            attempt=attempt,
+            stop=stop,
+            rule=rule,
+            rows=AuditedRows(shadow_sample(ledger, rule.selection, {}).rows),
+            windows=windows,
+            began=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            clock=time.monotonic(),
+        )
+
+    try:
+        with stop.listening():  # from the start: planning takes its time too
+            return _led(planned(), progress)
+    except StopNow:
+        return _left_nothing(stop)
+
+
+def _led(audit: _Audit, progress: ProgressView) -> AuditOutcome:
+    """Audit as the one driver of the folder."""
+    ledger = audit.ledger
+    with driving(ledger, audit.job.spec, audit.attempt, audit.stop):
         try:
             record = _attempted(audit, progress)
         except BaseException:
-            delete_traces(ledger.storage, attempt)
+            delete_traces(ledger.storage, audit.attempt)
             raise
         if record is None:
-            assert audit.stop.cause is not None
-            delete_traces(ledger.storage, attempt)
-            reason = f"{audit.stop.cause.reason}: the audit has left nothing; the same command begins anew"
-            return AuditOutcome(exit_code=audit.stop.cause.exit_code, reason=reason)
+            delete_traces(ledger.storage, audit.attempt)
+            return _left_nothing(audit.stop)
         # The manifest vouches for what audits leave.
-        patiently(lambda: ledger.finalize(plan))
+        try:
+            patiently(lambda: ledger.finalize(audit.plan))
+        except StopNow:
+            # Every signal is ignored by now, and what is done in a moment needs not be done anew.
+            patiently(lambda: ledger.finalize(audit.plan))
         return AuditOutcome(exit_code=ExitCode.OK, record=record)
+
+
+def _left_nothing(stop: JobStop) -> AuditOutcome:
+    assert stop.cause is not None
+    reason = f"{stop.cause.reason}: the audit has left nothing; the same command begins anew"
+    return AuditOutcome(exit_code=stop.cause.exit_code, reason=reason)
 
 
 def _attempted(audit: _Audit, progress: ProgressView) -> AuditRecord | None:
