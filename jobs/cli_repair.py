@@ -18,7 +18,11 @@ def repair(
     output: OutputArgument,
     apply: Annotated[bool, typer.Option("--apply", help="Mend what is found; without it nothing is changed.")] = False,
     delete_orphans: Annotated[
-        bool, typer.Option("--delete-orphans", help="Delete files in data/ that no receipt names. Implies --apply.")
+        bool,
+        typer.Option(
+            "--delete-orphans",
+            help="Delete files in data/ that no receipt names, once they are 10 minutes old. Implies --apply.",
+        ),
     ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Compare sizes; do not read every byte.")] = False,
 ) -> None:

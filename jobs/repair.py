@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.console import Group
 from rich.text import Text
 
+from jobs.file_times import file_times
 from jobs.run_record import new_attempt
 from jobs.terminal import pairs_table
 from pipeline.intervals import length
+from pipeline.lease import FOLDER as LEASE
 from pipeline.lease_keeper import held_lease
 from pipeline.ledger import MANIFEST, Ledger
 from pipeline.part_damage import PartDamage, damaged_parts
@@ -24,8 +26,9 @@ _NAMED = 20
 """Most files that the view for people names one by one."""
 _LEASE_S = 60.0
 _LEFT_S = 600.0
-"""Seconds after which an unfinished write is nobody's. While `mend` holds the lease no job runs, but a process may
-outlive its driver for a while; should it ever miss its file, it fails and nothing is lost."""
+"""Seconds after which an unfinished write, or a part without a receipt, is nobody's. While `mend` holds the lease no
+job runs, but a process may outlive its driver for a while. Should it miss its unfinished file, it fails and nothing is
+lost; but the receipt that it may be about to write would name a part that was deleted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,8 @@ class Findings:
     """Files in data/ that no receipt names: what a crash left before its receipt. No reader looks at them."""
     unfinished: tuple[UnfinishedWrite, ...]
     """What killed writers left half written, and under a running job what it is writing."""
+    orphans_kept: tuple[str, ...] = ()
+    """Those too young to be deleted: a process that outlived its driver may be about to commit them."""
     stale_manifest: bool
     """The manifest does not name the files as they are now: a retry or an audit was killed, or one is at work."""
     parts: int
@@ -111,13 +116,23 @@ def mend(ledger: Ledger, *, read_bytes: bool, delete_orphans: bool) -> Findings:
         for write in findings.left_behind:
             ledger.storage.delete(write.path)
         if delete_orphans:
+            kept = _young(ledger, findings.orphans)
             # A repair that was killed before its receipt left a part that this one has committed.
-            for path in set(findings.orphans) - _named(ledger.receipts()):
+            for path in set(findings.orphans) - set(kept) - _named(ledger.receipts()):
                 ledger.storage.delete(path)
+            findings = replace(findings, orphans_kept=kept)
         plan = ledger.plan()
         if was_finished and not ledger.progress().unfinished(plan):
             ledger.finalize(plan)
     return findings
+
+
+def _young(ledger: Ledger, orphans: Iterable[str]) -> tuple[str, ...]:
+    """Those that may still be committed. Their age is told by the store's clock alone, as it dated our own lease."""
+    now, times = max(file_times(ledger, LEASE).values(), default=None), file_times(ledger, "data")
+    if now is None:
+        return tuple(orphans)
+    return tuple(path for path in orphans if path not in times or (now - times[path]).total_seconds() <= _LEFT_S)
 
 
 def findings_facts(findings: Findings, *, mended: bool, orphans_deleted: bool) -> dict[str, Any]:
@@ -150,6 +165,7 @@ def findings_facts(findings: Findings, *, mended: bool, orphans_deleted: bool) -
         ],
         "orphans": list(findings.orphans),
         "orphans_deleted": orphans_deleted,
+        "orphans_kept": list(findings.orphans_kept),
         "stale_manifest": findings.stale_manifest,
         "unfinished": [write.path for write in findings.unfinished],
         "left_behind": [write.path for write in findings.left_behind],
@@ -168,7 +184,14 @@ def findings_view(findings: Findings, *, mended: bool, orphans_deleted: bool) ->
         again = f"the next 'mue run' computes their {findings.rows_lost:,} input rows again"
         head.append(("damaged parts", f"{len(findings.damaged):,}: {done}, and {again}"))
     if findings.orphans:
-        done = "deleted" if orphans_deleted else "harmless; --delete-orphans deletes them"
+        minutes = f"{_LEFT_S / 60:g} minutes"
+        done = f"harmless; --delete-orphans deletes those older than {minutes}"
+        if orphans_deleted:
+            done = "deleted"
+        if findings.orphans_kept:
+            deleted, kept = len(findings.orphans) - len(findings.orphans_kept), len(findings.orphans_kept)
+            why = "a process that outlived its driver may still commit them"
+            done = f"{deleted:,} deleted; {kept:,} not older than {minutes} kept, as {why}"
         head.append(("files without a receipt", f"{len(findings.orphans):,}: {done}"))
     if findings.unfinished:
         done = "deleted" if mended else "--apply deletes them"

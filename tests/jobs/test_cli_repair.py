@@ -33,6 +33,7 @@ def test_the_command_looks_first_and_mends_when_told(mue: Callable[..., Any], fi
 
 def test_mending_is_refused_while_a_job_runs(mue: Callable[..., Any], finished: Any) -> None:
     finished.ledger.storage.write("data/orphan.parquet", b"x")
+    finished.written_at("data/orphan.parquet", -3600)
     with held_lease(finished.ledger.storage, attempt="a9", length_s=60):
         for options in (["--apply"], ["--delete-orphans"]):
             refused = mue("repair", finished.folder, *options)

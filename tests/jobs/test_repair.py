@@ -125,10 +125,40 @@ def test_files_without_a_receipt_are_deleted_only_when_asked(finished: Any) -> N
     assert findings.sound, "they do no harm"
     assert storage.exists("data/orphan.parquet")
     assert "harmless" in _text(findings, mended=True, orphans_deleted=False)
+    finished.written_at("data/orphan.parquet", -3600)
     mend(finished.ledger, read_bytes=True, delete_orphans=True)
     assert storage.list("data") == [PART_A, PART_B]
     assert _texts(finished.ledger) == whole
     assert finished.ledger.finalized(finished.plan)
+
+
+def test_a_part_that_a_process_may_still_commit_is_not_deleted(job: Any) -> None:
+    """Its driver has died, it has not yet: the receipt comes after `--delete-orphans` looked."""
+    storage = job.ledger.storage
+    job.commit_shard(A)
+    job.commit_shard(B)
+    receipt = storage.read(f"done/a1-{B}-0.json")
+    storage.delete(f"done/a1-{B}-0.json")
+    storage.write("data/old.parquet", b"x")
+    job.written_at("data/old.parquet", -3600)
+
+    findings = mend(job.ledger, read_bytes=True, delete_orphans=True)
+
+    assert (findings.orphans, findings.orphans_kept) == ((PART_B, "data/old.parquet"), (PART_B,))
+    assert "2: 1 deleted; 1 not older than 10 minutes kept, as a process" in _text(
+        findings, mended=True, orphans_deleted=True
+    )
+    assert findings_facts(findings, mended=True, orphans_deleted=True)["orphans_kept"] == [PART_B]
+    assert storage.create(f"done/a1-{B}-0.json", receipt)
+    job.finish()
+    assert len(_texts(job.ledger)) == 10
+
+
+def test_an_orphan_s_age_is_told_by_the_store_s_clock(finished: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    finished.ledger.storage.write("data/young.parquet", b"x")
+    monkeypatch.setattr("time.time", lambda: finished.laid_out + 365 * 86400.0)
+    findings = mend(finished.ledger, read_bytes=False, delete_orphans=True)
+    assert findings.orphans_kept == ("data/young.parquet",)
 
 
 def test_a_replaced_part_is_no_orphan(job: Any) -> None:
@@ -195,6 +225,7 @@ def test_a_failure_at_any_write_can_be_repeated(
         job.commit("b", *(job.row(A, number, text="rival") for number in range(3, 5)))
         _flip(job, PART_B)
         job.ledger.storage.write("data/orphan.parquet", b"x")
+        job.written_at("data/orphan.parquet", -3600)
         failing = Ledger(interrupting(job.ledger.storage, at=at, moment=moment, killed=killed))
         try:
             mend(failing, read_bytes=True, delete_orphans=True)
