@@ -82,7 +82,8 @@ def state_of(
     # Without any lease the folder is one of before there were leases, or somebody else's: then signs must do.
     may_run = life == "unknown" or (holder is None and run.get("exit_code") is None)
     now = now or datetime.datetime.now(datetime.UTC)
-    if may_run and signs and (now - max(signs)).total_seconds() <= RECENT_S:
+    # A clock that was wrong for a while leaves signs of a time to come: they must not speak for life until then.
+    if may_run and any(abs((now - sign).total_seconds()) <= RECENT_S for sign in signs):
         return JobState(state="running?", driver=driver)
     if run.get("exit_code") not in (None, *_RESUMABLE):
         return JobState(state="failed", driver=None)

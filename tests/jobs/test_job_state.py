@@ -72,6 +72,18 @@ def test_a_run_that_loads_its_model_is_running_before_its_first_commit(job: Any)
     assert _state(job, RECENT_S + 60).state == "interrupted"
 
 
+def test_signs_of_a_time_to_come_do_not_speak_for_life_until_then(job: Any) -> None:
+    """A clock that was wrong for a while dates what was written meanwhile."""
+    job.commit_shard("000000-a")
+    _lease(job, host="node7")
+    for path in ("done/a1-000000-a-0.json", "lease/000001.json"):
+        job.written_at(path, 365 * 86400.0)
+    _ended(job, None, began=(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=365)).isoformat())
+    assert _state(job).state == "interrupted"
+    job.written_at("lease/000001.json", 0)
+    assert _state(job).state == "running?", "a renewal that is dated well still speaks"
+
+
 @pytest.mark.parametrize(
     ("exit_code", "state"), [(75, "interrupted"), (130, "interrupted"), (1, "failed"), (2, "failed"), (3, "failed")]
 )
