@@ -112,7 +112,7 @@ def tiling(folder: Folder, tally: Tally) -> None:
     progress = progress_of(found)
     tally.look(len(folder.plan.shards))
     try:
-        prove_complete(folder.plan, progress, where=folder.url)
+        prove_complete(folder.plan, progress, found, where=folder.url)
     except IncompleteJob as error:
         for shard_id, gaps in error.gaps.items():
             lacking = "its end was never reached" if gaps is None else f"without rows {list(gaps)}"

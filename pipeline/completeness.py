@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pipeline.errors import some
 from pipeline.intervals import Ranges
 from pipeline.plan import Plan
 from pipeline.progress import Progress, ShardProgress
-from pipeline.receipts import LedgerError
+from pipeline.publish import receipt_path
+from pipeline.receipts import LedgerError, Receipt
 
 
 class IncompleteJob(LedgerError):
@@ -17,18 +20,23 @@ class IncompleteJob(LedgerError):
         self.gaps = gaps
 
 
-def prove_complete(plan: Plan, progress: Progress, *, where: str) -> None:
+def prove_complete(plan: Plan, progress: Progress, receipts: Iterable[Receipt], *, where: str) -> None:
     """Return only if every row of every shard of `plan` is committed, and nothing else is.
 
-    That no row is committed twice is `repair`'s part.
+    That no row is committed twice is `repair`'s part. `receipts`: those that `progress` was told by.
 
     Raises:
         IncompleteJob: Rows are missing, or a shard's end was never reached.
         LedgerError: Rows are committed that the plan's shards do not have.
     """
-    foreign = sorted(progress.shards.keys() - {shard.shard_id for shard in plan.shards})
+    foreign = progress.shards.keys() - {shard.shard_id for shard in plan.shards}
     if foreign:
-        raise LedgerError(f"{where}: receipts name shards that the plan does not have: {some(foreign)}")
+        named = [(shard_id, receipt.id) for receipt in receipts for shard_id in _shards(receipt) & foreign]
+        lines = [f"{shard_id} in {receipt_path(receipt_id)}" for shard_id, receipt_id in sorted(named)]
+        raise LedgerError(
+            f"{where}: receipts name shards that the plan does not have: {some(lines)}; they are another job's: move "
+            "them away, or have the job write into another folder, and run the same command again"
+        )
     excess = {shard_id: shard.excess for shard_id, shard in progress.shards.items() if shard.excess}
     if excess:
         lines = [f"{shard_id} rows {_rows(rows)}" for shard_id, rows in excess.items()]
@@ -41,6 +49,10 @@ def prove_complete(plan: Plan, progress: Progress, *, where: str) -> None:
             "run the same command again to do what is missing",
             {shard_id: None if shard.total is None else shard.gaps for shard_id, shard in unfinished.items()},
         )
+
+
+def _shards(receipt: Receipt) -> set[str]:
+    return {*receipt.ranges, *receipt.totals}
 
 
 def _missing(shard: ShardProgress) -> str:

@@ -201,7 +201,7 @@ class Ledger:
         plan = self._plan_in_force(plan)
         self.compact()
         receipts, _ = self._repaired()
-        prove_complete(plan, progress_of(receipts), where=self.storage.url)
+        prove_complete(plan, progress_of(receipts), receipts, where=self.storage.url)
         self._check_parts(receipts)
         parts = _parts(receipts)
         manifest = Manifest(
@@ -266,7 +266,7 @@ class Ledger:
         try:
             return parse(data, where=where)
         except ConfigError as error:
-            raise LedgerError(f"{error}; move the file away, or choose another --output") from error
+            raise LedgerError(f"{error}; move the file away, or choose another output folder") from error
 
 
 def _parts(receipts: Sequence[Receipt]) -> list[Part]:

@@ -111,7 +111,7 @@ class Storage:
             raise
         except FileNotFoundError as error:
             if verb in ("create", "write"):
-                message = "the bucket or folder above it does not exist; create it, or choose another --output"
+                message = "the bucket or folder above it does not exist; create it, or choose another output folder"
                 raise StorageError(f"cannot {verb} {self.url}/{path}: {message}") from error
             raise FileAbsent(f"cannot {verb} {self.url}/{path}: it does not exist") from error
         except Exception as error:
@@ -138,12 +138,12 @@ def _check_protocol(url: str, protocol: str) -> None:
 
 _AGAIN = "then run the same command again: finished work is kept"
 _REASONS = {
-    errno.ENOSPC: f"the disk is full; free some space or choose another --output, {_AGAIN}",
-    errno.EDQUOT: f"the disk quota is used up; free some space or choose another --output, {_AGAIN}",
-    errno.EROFS: "the file system is read-only; choose another --output",
+    errno.ENOSPC: f"the disk is full; free some space, {_AGAIN}",
+    errno.EDQUOT: f"the disk quota is used up; free some space, {_AGAIN}",
+    errno.EROFS: "the file system is read-only; make it writable, or have the job write into another folder",
     errno.ENAMETOOLONG: "the name is too long for this file system; shorten the shards' or folders' names",
-    errno.ENOTDIR: "a file stands where a folder is needed; choose another --output",
-    errno.EISDIR: "a folder stands where a file is needed; choose another --output",
+    errno.ENOTDIR: "a file stands where a folder is needed; move it away, or choose another output folder",
+    errno.EISDIR: "a folder stands where a file is needed; move it away, or choose another output folder",
     errno.EBUSY: f"the store is overloaded; wait a little, {_AGAIN}",
 }
 

@@ -92,5 +92,5 @@ def test_a_read_only_folder_can_be_looked_at_and_says_so_when_written_to(
         lambda: reader.finalize(plan),
         lambda: take_lease(storage, Driver.this("a"), length_s=60),
     ):
-        with pytest.raises(StorageError, match="the file system is read-only; choose another --output"):
+        with pytest.raises(StorageError, match="the file system is read-only; make it writable"):
             write()

@@ -138,7 +138,7 @@ class _Failing(LocalFolder):
     ("path", "message"),
     [
         (str(errno.ENOSPC), "the disk is full; free some space"),
-        (str(errno.EROFS), "the file system is read-only; choose another --output"),
+        (str(errno.EROFS), "the file system is read-only; make it writable"),
         (str(errno.EDQUOT), "the disk quota is used up"),
         (str(errno.EACCES), "no permission"),
         (str(errno.ECONNRESET), "check that the place can be reached"),
