@@ -73,7 +73,7 @@ def check(folder: Path, good: int, bad: int) -> None:
     assert found.flops_of_other_rows == failed * EXECUTED
     assert [(step.tokens, step.layers_run) for step in found.steps] == [(ok, 3 * ok), (ok, 6 * ok)]
 
-    script = Template((Path(jobs.__path__[0]) / "recompute.sql").read_text("utf-8")).substitute(discarded=0)
+    script = Template((Path(jobs.__path__[0]) / "recompute.sql").read_text("utf-8")).substitute(discarded=0, bound="")
     began = time.perf_counter()
     [lines] = recomputed(Storage.open(str(folder)), script, queries=1)
     said = {line["name"]: line["value"] for line in lines}
