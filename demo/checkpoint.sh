@@ -18,8 +18,8 @@ part=${2:-1}
 python=${PYTHON:-python}
 mue=${MUE:-mue}
 here=$(dirname "$0")
-to=() calibrated=(--images 4000 --rows 8000 --points 12 --certify 0.05)
-if [ "$part" != 1 ]; then to=(--to "$folder/demo") calibrated=(--rows 60 --screen-rows 30 --points 2); fi
+to=() images=4000 calibrated=(--images 4000 --rows 8000 --points 12 --certify 0.05)
+if [ "$part" != 1 ]; then to=(--to "$folder/demo") images=60 calibrated=(--rows 60 --screen-rows 30 --points 2); fi
 
 of() { echo $((($1 + part - 1) / part)); }
 often=(--set training.precision=bfloat16 --set training.validation_rows="$(of 500)")
@@ -67,7 +67,7 @@ settle ninth eighth more-32 3 2 0.5 2.0 --set training.precision=bfloat16
 for task in caption entailment; do
   if [ ! -f "$folder/tuned/$task/tune.json" ]; then
     if [ "$task" = caption ]; then seed=23; else seed=24; fi
-    "$mue" corpus "$folder/calibration-$task" --seed "$seed" --rows 10 --val "$(of 4000)" --test 10
+    "$mue" corpus "$folder/calibration-$task" --seed "$seed" --rows 10 --val "$images" --test 10
     "$mue" tune "$folder/ninth/model" "$folder/calibration-$task/val" --output "$folder/tuned/$task" --tasks "$task" \
       --by time --group-size 64 --write --default balanced "${calibrated[@]}" || [ "$part" != 1 ]
   fi
