@@ -89,7 +89,10 @@ def quality_of(scores: TrialScores | None) -> float | None:
 
 
 def kept_of(trial: Trial, full: Trial) -> tuple[float, float]:
-    """Return quality over full depth's on the same rows, and half of its 95 % interval: rows of an image together."""
+    """Return quality over full depth's on the same rows, and half of its 95 % interval: rows of an image together.
+
+    NaN where full depth has nothing right, as a rehearsal's model has not.
+    """
     by_image: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
     references = field_references(DEFAULT)
     for (question, own), (_, deep) in zip(trial.answers, full.answers, strict=True):
@@ -97,6 +100,8 @@ def kept_of(trial: Trial, full: Trial) -> tuple[float, float]:
         image[0] += is_right(question, own, references)
         image[1] += is_right(question, deep, references)
     owns, deeps = (sum(right) for right in zip(*by_image.values(), strict=True))
+    if not deeps:
+        return math.nan, math.nan
     kept = owns / deeps
     return kept, 1.96 * math.sqrt(sum((own - kept * deep) ** 2 for own, deep in by_image.values())) / deeps
 
