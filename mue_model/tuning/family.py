@@ -62,7 +62,7 @@ def is_constant(vector: Vector) -> bool:
 
 
 def vectors_of(tasks: Sequence[Seen]) -> list[Vector]:
-    """Return the family of one stage, each vector once: constant depths, by shares and by risk.
+    """Return the family of one stage, each vector once: constant depths, by shares, and by risk up to a last layer.
 
     Args:
         tasks: What was seen, by task: thresholds are drawn from each task alone and from all together. Of risks the
@@ -75,7 +75,8 @@ def vectors_of(tasks: Sequence[Seen]) -> list[Vector]:
         found += _by_share(pool)
     for risk in RISKS:
         each = [_by_risk(seen, risk) for seen in tasks]
-        found += [*each, tuple(np.max(each, axis=0).tolist())]
+        whole = [*each, tuple(np.max(each, axis=0).tolist())]
+        found += [_until(vector, last) for vector in whole for last in range(layers, 1, -1)]
     return list(dict.fromkeys(found))
 
 
@@ -107,6 +108,16 @@ def _by_risk(seen: Seen, risk: float) -> Vector:
         vector[layer] = _cut(np.sort(seen.similarity[left, layer]), leave)
         left &= seen.similarity[:, layer] <= vector[layer]
     return tuple(vector)
+
+
+def _until(vector: Vector, last: int) -> Vector:
+    """Return the vector by which those whom no layer before `last` lets go leave there, hard as they are.
+
+    Where the last layers add little, a hard row gains nothing by them that is worth what it costs.
+    """
+    if last == len(vector):
+        return vector
+    return (*vector[: last - 1], ALWAYS, *[NEVER] * (len(vector) - last))
 
 
 def _cut(ascending: Floats, leave: int) -> float:

@@ -73,7 +73,7 @@ def test_encoder_depths_of_captions_are_exact(streams: str, studied: Callable[[s
 def test_decoder_depths_of_captions_are_those_of_a_free_run_up_to_skipped_keys(studied: Callable[[str], Any]) -> None:
     """Where no token went deeper than one before it, nothing was propagated, and the screen is exact there too."""
     found, compared = studied("decomposed"), 0
-    for exits in points(found.screen, count=14):
+    for exits in points(found.screen, count=30):
         screened = found.screen.of(exits)["caption"]
         for own, trace, kept in zip(found.free("caption", exits), screened.traces, screened.right, strict=True):
             if kept and not trace.kv_fills:
