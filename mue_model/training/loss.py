@@ -43,7 +43,7 @@ def batch_loss(model: MueModel, batches: Sequence[Batch], recipe: Recipe, genera
     shallow = recipe.random_depth and float(torch.rand((), generator=generator)) < 0.5
     losses, cross_entropy = [], {}
     for batch, encoded in zip(batches, _encoded(model, batches, recipe, generator if shallow else None), strict=True):
-        loss, layers = _task_loss(model, batch, encoded, recipe)
+        loss, layers = _task_loss(model, batch, encoded, recipe, shallow=shallow)
         share = recipe.entailment_share if batch.task == "entailment" else 1 - recipe.entailment_share
         losses.append(share * loss if len(batches) > 1 else loss)
         cross_entropy[batch.task] = layers.detach().tolist()
@@ -115,7 +115,9 @@ def at_random_depths(
     return replace(encoded, memory=model.encoder.layer_norm(chosen))
 
 
-def _task_loss(model: MueModel, batch: Batch, encoded: EncodedBatch, recipe: Recipe) -> tuple[Tensor, Tensor]:
+def _task_loss(
+    model: MueModel, batch: Batch, encoded: EncodedBatch, recipe: Recipe, *, shallow: bool
+) -> tuple[Tensor, Tensor]:
     """Return the weighted loss, a scalar, and the cross-entropy of each layer [L] over the tokens it is scored on."""
     device = model.device
     states = decode_batch(model, encoded, batch.inputs.to(device))
@@ -124,7 +126,10 @@ def _task_loss(model: MueModel, batch: Batch, encoded: EncodedBatch, recipe: Rec
     weights = losses.new_tensor(layer_weights(recipe.layer_weights, len(losses)))
     loss = (losses * weights).sum()
     if recipe.self_distillation:
-        loss = loss + recipe.self_distillation * _distillation(logits)
+        taught, teacher = logits[:-1], logits[-1].detach()
+        if shallow and recipe.teacher == "full_depth":
+            taught, teacher = logits, _said_at_full_depth(model, batch, encoded)
+        loss = loss + recipe.self_distillation * _distillation(taught, teacher)
     if recipe.settling_weight:
         loss = loss + recipe.settling_weight * _target_ranking(batch, states, logits)
     if recipe.statement_weight and batch.statements is not None:
@@ -163,11 +168,19 @@ def _mean(losses: Tensor, scored: Tensor) -> Tensor:
     return (losses * scored).sum() / scored.sum().clamp(min=1)
 
 
-def _distillation(logits: list[Tensor]) -> Tensor:
-    """Mean divergence of the earlier layers' distributions from the last layer's."""
-    teacher = functional.log_softmax(logits[-1].detach(), dim=-1)
+@torch.no_grad()
+def _said_at_full_depth(model: MueModel, batch: Batch, encoded: EncodedBatch) -> Tensor:
+    """Return the last layer's logits of all scored tokens if no stream had left early."""
+    untouched = replace(encoded, memory=model.encoder.layer_norm(encoded.states[-1]))
+    last = decode_batch(model, untouched, batch.inputs.to(model.device))[-1]
+    return model.logits(last[batch.targets != IGNORED])
+
+
+def _distillation(taught: list[Tensor], teacher: Tensor) -> Tensor:
+    """Mean divergence of the distributions of some layers from the teacher's."""
+    target = functional.log_softmax(teacher, dim=-1)
     divergences = [
-        functional.kl_div(functional.log_softmax(layer, dim=-1), teacher, log_target=True, reduction="batchmean")
-        for layer in logits[:-1]
+        functional.kl_div(functional.log_softmax(layer, dim=-1), target, log_target=True, reduction="batchmean")
+        for layer in taught
     ]
     return torch.stack(divergences).mean()

@@ -9,6 +9,7 @@ from pydantic import Field
 from mue_model.config import Config
 
 LayerWeights = Literal["equal", "linear", "last"]
+Teacher = Literal["last_layer", "full_depth"]
 
 
 class Recipe(Config):
@@ -29,6 +30,9 @@ class Recipe(Config):
     left at the rows' level but not before."""
     self_distillation: float = Field(default=0.0, ge=0)
     """Weight of the divergence of each earlier layer from the last one, which is not pulled along."""
+    teacher: Teacher = "last_layer"
+    """What earlier layers learn from (`self_distillation`): `last_layer`, of the same memory, shallow where exit depths
+    are drawn; `full_depth`, of memory that no exit has touched, from which the last layer of shallow memory learns."""
     settling_weight: float = Field(default=0.0, ge=0)
     """Weight of the ranking of similarities, from layer to layer, of what has settled above what has not: images and
     hypotheses that have reached their level (`depth_by_level`), tokens and answers that the last layer would not

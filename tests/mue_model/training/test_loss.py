@@ -299,3 +299,46 @@ def test_layers_that_agree_with_the_last_pay_nothing(small_model: SmallModel) ->
     batch = batch_of()
     with_it = batch_loss(model, [batch], Recipe(self_distillation=1.0), draws()).loss
     assert float(with_it) == pytest.approx(float(batch_loss(model, [batch], PUBLISHED, draws()).loss), abs=1e-12)
+
+
+@pytest.mark.parametrize("task", ["caption", "entailment"])
+def test_full_depth_teaches_every_layer_of_memory_that_exits_have_touched(small_model: SmallModel, task: Any) -> None:
+    """And is not pulled along: the gradient is that of the taught alone."""
+    model = copy.deepcopy(small_model(streams="decomposed")).requires_grad_(True)
+    batch = batch_of(task)
+    seed = next(seed for seed in range(99) if float(torch.rand((), generator=draws(seed))) < 0.5)
+    plain, taught = Recipe(random_depth=True), Recipe(random_depth=True, self_distillation=2.0, teacher="full_depth")
+    added = batch_loss(model, [batch], taught, draws(seed)).loss - batch_loss(model, [batch], plain, draws(seed)).loss
+    teacher, shallow = taught_by_hand(model, batch, seed)
+    divergences = [(teacher * (teacher.log() - own.log())).sum(-1).mean() for own in shallow]
+    assert min(float(own.detach()) for own in divergences) > 0
+    by_hand = 2 * torch.stack(divergences).mean()
+    assert float(added.detach()) == pytest.approx(float(by_hand.detach()), abs=1e-10)
+    parameters = list(model.parameters())
+    for own, expected in zip(gradients(added, parameters), gradients(by_hand, parameters), strict=True):
+        torch.testing.assert_close(own, expected, rtol=0, atol=1e-10)
+
+
+def test_full_depth_teaches_as_the_last_layer_where_no_exit_was_drawn(small_model: SmallModel) -> None:
+    model, batch = small_model(streams="decomposed"), batch_of()
+    last, full = (Recipe(self_distillation=2.0, teacher=own) for own in ("last_layer", "full_depth"))
+    assert batch_loss(model, [batch], last, draws()).loss == batch_loss(model, [batch], full, draws()).loss
+
+
+def taught_by_hand(model: MueModel, batch: Batch, seed: int) -> tuple[Tensor, list[Tensor]]:
+    """Return what the last layer makes of memory at full depth, and each layer of memory that exits have touched."""
+    drawn, images, first = draws(seed), model.normalise(batch.pixels), torch.ones(3, dtype=torch.long)
+    torch.rand((), generator=drawn)
+    image = at_random_depths(model, encode_images(model, images), first, drawn)
+    shallow = join_streams(image, at_random_depths(model, encode_batch(model, None, batch.prompts), first, drawn))
+    full, scored = encode_batch(model, images, batch.prompts), batch.targets != IGNORED
+    teacher, said = (
+        [model.logits(state[scored]).softmax(-1) for state in decode_batch(model, encoded, batch.inputs)]
+        for encoded in (full, shallow)
+    )
+    return teacher[-1].detach(), said
+
+
+def gradients(loss: Tensor, parameters: list[torch.nn.Parameter]) -> list[Tensor]:
+    found = torch.autograd.grad(loss, parameters, allow_unused=True)
+    return [torch.zeros_like(own) if grad is None else grad for own, grad in zip(parameters, found, strict=True)]
