@@ -10,7 +10,7 @@ from cluster.projection import ClusterShape, Projection, StageTimes, actors_on_g
 from jobs.dry_run import DryRun
 from jobs.machine import this_machine
 from jobs.progress import duration
-from jobs.run import SEGMENT_SHARDS
+from jobs.run import SEGMENT_SHARDS, pools_of
 from mue_model.config import ConfigError
 from pipeline.spec import ActorsConfig
 
@@ -61,7 +61,7 @@ def plan_for_cluster(found: DryRun, question: ClusterQuestion) -> ClusterPlan:
     cpus = question.cpus or this_machine().cores
     on_gpu = question.gpus > 0 and actors.num_gpus != 0
     rows = question.rows or found.rows.rows
-    pools = _segments(found, rows)
+    pools = pools_of(len(found.job.plan.shards) * rows / max(1, found.rows.rows))
     try:
         shape = ClusterShape(
             nodes=question.nodes,
@@ -134,11 +134,6 @@ def _times(found: DryRun, question: ClusterQuestion) -> StageTimes:
 def _busy_threads(found: DryRun) -> float:
     """CPUs that an actor's threads keep busy: none to speak of where it is held back."""
     return 0.1 if found.job.spec.engine.rows_per_s is not None else float(found.sample.threads)
-
-
-def _segments(found: DryRun, rows: int) -> int:
-    shards = len(found.job.plan.shards) * rows / max(1, found.rows.rows)
-    return max(1, math.ceil(shards / SEGMENT_SHARDS))
 
 
 def _actors(actors: ActorsConfig, question: ClusterQuestion, cpus: int) -> int:

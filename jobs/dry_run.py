@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from jobs.machine import this_machine
 from jobs.planning import PreparedJob, prepare
 from jobs.row_estimate import RowEstimate, estimate_rows
-from jobs.run import SEGMENT_SHARDS
+from jobs.run import pools_of
 from jobs.sample import Sample, take_sample
 from jobs.time_estimate import Speeds, TimeEstimate, estimate_time
 from pipeline.ledger import PLAN, Ledger
@@ -73,7 +72,7 @@ def dry_run(
         cores=this_machine().cores,
         on_gpu=sample.device != "cpu",
         price_per_hour=price_per_hour,
-        pools=math.ceil(len(job.plan.shards) / SEGMENT_SHARDS),
+        pools=pools_of(len(job.plan.shards)),
     )
     ledger.adopt_plan(job.plan)
     kinds = Counter(

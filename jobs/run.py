@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from functools import partial
 
 from cluster.local import local_layout
@@ -29,6 +30,11 @@ logger = logging.getLogger(__name__)
 
 SEGMENT_SHARDS = 1000
 """Shards of one Dataset."""
+
+
+def pools_of(shards: float) -> int:
+    """Return how many pools of actors a job of so many shards starts, one after another: one for each segment."""
+    return max(1, math.ceil(shards / SEGMENT_SHARDS))
 
 
 def run_job(spec: JobSpec, *, progress: ProgressView) -> JobOutcome:

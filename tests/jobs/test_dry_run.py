@@ -18,6 +18,7 @@ from typer.testing import Result
 
 from jobs.planning import prepare
 from jobs.spec import load_spec
+from jobs.time_estimate import START_S
 
 Mue = Callable[..., Result]
 
@@ -84,6 +85,16 @@ def test_rows_are_counted_and_answered_and_only_the_plan_is_written(
     assert facts["estimate"]["cost"] == pytest.approx(facts["estimate"]["wall_s"])
     assert any("side-cars" in unknown for unknown in facts["not_known"])
     assert [path.name for path in (tmp_path / "out").rglob("*")] == ["plan.json"]
+
+
+@pytest.mark.usefixtures("few_rows")
+def test_every_segment_starts_a_pool_of_its_own(mue: Mue, inputs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four shards, two a segment: two starts are in the time, and two loadings of the model."""
+    monkeypatch.setattr("jobs.run.SEGMENT_SHARDS", 2)
+    facts = planned(mue, inputs)
+    measured, estimate = facts["measured"], facts["estimate"]
+    answering = facts["rows"]["rows"] / min(estimate["stages"].values())
+    assert estimate["wall_s"] == pytest.approx(2 * (START_S + measured["load_s"]) + answering)
 
 
 @pytest.mark.usefixtures("few_rows")
