@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -10,6 +11,8 @@ import typer
 
 from jobs.settings import help_of
 from mue_model.config import ConfigError
+from mue_model.config_errors import brief
+from pipeline.spec import MOST_ACTORS
 
 Inputs = Annotated[
     list[str] | None,
@@ -52,6 +55,8 @@ RunName = Annotated[
     ),
 ]
 
+_BOUNDS = re.compile(r"(?P<low>[0-9]{1,18})(:(?P<high>[0-9]{1,18}))?")
+
 
 def overrides_of(
     overrides: Sequence[str] | None,
@@ -74,7 +79,10 @@ def overrides_of(
 
 def actor_bounds(actors: str) -> tuple[int, int]:
     """Return fewest and most actors of `2` or `2:8`."""
-    low, colon, high = actors.partition(":")
-    if not low.isdecimal() or (colon and not high.isdecimal()) or not 0 < int(low) <= int(high or low):
-        raise ConfigError(f"--actors '{actors}': expected a number or MIN:MAX, as in --actors 2 or --actors 2:8")
-    return int(low), int(high or low)
+    match = _BOUNDS.fullmatch(actors)
+    low, high = (int(match["low"]), int(match["high"] or match["low"])) if match else (0, 0)
+    if not 0 < low <= high:
+        raise ConfigError(f"--actors {brief(actors)}: expected a number or MIN:MAX, as in --actors 2 or --actors 2:8")
+    if high > MOST_ACTORS:
+        raise ConfigError(f"--actors {brief(actors)}: a job has at most {MOST_ACTORS:,} actors")
+    return low, high

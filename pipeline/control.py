@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 
 from mue_model.config import Config, ConfigError
 from pipeline.canonical_json import canonical_json, parse_json
+from pipeline.spec import MOST_ACTORS
 from pipeline.storage import Storage, StorageError
 
 CONTROL = "control.json"
@@ -31,8 +32,8 @@ class Scale(Config):
     """The attempt that is asked; another one takes no notice and has the actors of its own settings."""
     id: str
     """Unlike that of any other request."""
-    min: int = Field(gt=0)
-    max: int = Field(gt=0)
+    min: int = Field(gt=0, le=MOST_ACTORS)
+    max: int = Field(gt=0, le=MOST_ACTORS)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -16,6 +16,9 @@ from pipeline.row_field import RowField
 from pipeline.shadow_strata import STRATA, Stratum
 from pipeline.url_secrets import without_secrets
 
+MOST_ACTORS = 40_000
+"""Most model actors of a job: as many as Ray says that it carries. Ray Data asks for all of `min` in one loop, which a
+typing mistake would make endless."""
 DEMO_MODEL = "demo"
 """Name of the trained model that ships."""
 
@@ -150,9 +153,9 @@ class FiltersConfig(Config):
 class ActorsConfig(Config):
     """The pool of model actors."""
 
-    min: int = Field(default=1, gt=0)
+    min: int = Field(default=1, gt=0, le=MOST_ACTORS)
     """Fewest actors; all of them are warmed before the first row."""
-    max: int | None = Field(default=None, gt=0)
+    max: int | None = Field(default=None, gt=0, le=MOST_ACTORS)
     """Most actors; left out: the same as `min`."""
     num_cpus: float = Field(default=0.5, ge=0)
     """Ray CPUs that one actor reserves (a scheduling token, not a limit on threads)."""

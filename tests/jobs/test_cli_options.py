@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.cli_options import overrides_of
+from jobs.cli_options import actor_bounds, overrides_of
 from jobs.spec import load_spec
 from mue_model.config import ConfigError
 
@@ -30,7 +30,19 @@ def test_a_task_is_asked_with_its_field() -> None:
         load_spec(None, inputs=["x"], output="o", overrides=overrides_of(None, task="entailment"))
 
 
-@pytest.mark.parametrize("actors", ["", "many", "2:", ":2", "2:x", "-1"])
+@pytest.mark.parametrize(
+    "actors", ["", "many", "2:", ":2", "2:x", "-1", "0", "0:2", "5:2", "2:3:4", "\u0662", "9" * 5000]
+)
 def test_actors_that_are_no_number_are_refused(actors: str) -> None:
     with pytest.raises(ConfigError, match="expected a number or MIN:MAX"):
         overrides_of([], actors=actors)
+
+
+@pytest.mark.parametrize("actors", ["40001", "1:99999999", "999999999999999999"])
+def test_more_actors_than_a_job_can_have_are_refused(actors: str) -> None:
+    """Ray Data asks for all of the fewest in one loop: of a slip of the finger that would be endless."""
+    with pytest.raises(ConfigError, match=r"at most 40,000 actors"):
+        actor_bounds(actors)
+    assert actor_bounds("1:40000") == (1, 40_000)
+    with pytest.raises(ConfigError, match=r"actors\.max = .*40000"):
+        load_spec(None, inputs=["x"], output="o", overrides=[f"actors.max={actors.rpartition(':')[2]}"])

@@ -71,3 +71,8 @@ def test_requests_of_the_first_version_are_understood_and_impossible_ones_refuse
     assert StopWatch(str(tmp_path), "a1").stopped()
     with pytest.raises(ValueError, match="below min"):
         request_scale(Storage.open(str(tmp_path)), "a1", min_actors=3, max_actors=2)
+    with pytest.raises(ValueError, match="40000"):
+        request_scale(Storage.open(str(tmp_path)), "a1", min_actors=10**9, max_actors=10**9)
+    endless = '{"id": "x", "attempt": "a1", "min": 1000000000, "max": 1000000000}'
+    (tmp_path / "control.json").write_text(f'{{"schema_version": 2, "stop": null, "scale": {endless}}}')
+    assert scale_of(Storage.open(str(tmp_path)), "a1") is None, "whoever can write the folder"
