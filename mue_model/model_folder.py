@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mue_model.config import ConfigError, ExitConfig, GenerationConfig, ModelConfig, parse_config
+from mue_model.config_errors import brief
 from mue_model.grid import STRIDE
 from mue_model.processor import CAPTION_PROMPT, Processor
 from mue_model.regular_file import read_bounded
@@ -110,7 +111,11 @@ def read_model_folder(path: str | Path) -> ModelFacts:
     folder = Path(path)
     if "://" in str(path):
         raise ModelFolderError(f"model '{path}': only local folders can be read; copy it to a local folder first")
-    if not folder.is_dir():
+    try:
+        found = folder.is_dir()
+    except OSError as error:  # a name that is too long, a folder above it that is closed
+        raise ModelFolderError(f"model {brief(str(path))}: cannot be looked at: {error.strerror}") from error
+    if not found:
         raise ModelFolderError(f"model '{path}': there is no such folder")
     weights = folder / WEIGHTS_FILE
     if not weights.is_file():
@@ -219,7 +224,7 @@ def generation_document(generation: GenerationConfig) -> dict[str, Any]:
 def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file; raise `ModelFolderError` naming the file if there is none."""
     try:
-        document = json.loads(read_bounded(path).decode())
+        document = json.loads(read_bounded(path).decode(), object_pairs_hook=_each_key_once)
     except FileNotFoundError as error:
         raise ModelFolderError(f"{path} is missing") from error
     except (OSError, ValueError, RecursionError) as error:
@@ -227,6 +232,14 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ModelFolderError(f"{path} holds no JSON object")
     return document
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {brief(max(keys, key=keys.count))} is given twice; keep one")
+    return found
 
 
 def file_digest(path: Path) -> str:

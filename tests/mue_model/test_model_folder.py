@@ -173,6 +173,17 @@ def test_no_folder_and_no_local_folder_are_told_apart(tmp_path: Path) -> None:
         read_model_folder(tmp_path / "none")
     with pytest.raises(ModelFolderError, match="only local folders can be read"):
         read_model_folder("s3://bucket/model")
+    with pytest.raises(ModelFolderError, match="cannot be looked at: File name too long") as refused:
+        read_model_folder(tmp_path / ("x" * 5000))
+    assert len(str(refused.value)) < 500
+
+
+@pytest.mark.parametrize("name", ["config.json", "exits.json", "generation_config.json"])
+def test_a_key_that_is_given_twice_is_refused(folder: Path, name: str) -> None:
+    """Else the last one would win, and two readers of a folder might take it for two models."""
+    (folder / name).write_text('{"a": {"d_model": 64, "d_model": 128}}')
+    with pytest.raises(ModelFolderError, match=f"{name} .*the key 'd_model' is given twice"):
+        read_model_folder(folder)
 
 
 @pytest.mark.parametrize(
