@@ -28,7 +28,12 @@ from jobs.jobs_client import (
     SubmissionTaken,
     SubmissionUnknown,
 )
+from mue_model.config import ConfigError
+from mue_model.config_errors import brief
 
+_SCHEMES = ("http", "https", "ray")
+"""Of any other Ray's client would import the module of that name."""
+_NAMED = ("auto", "local")
 _CHATTY = ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging")
 _STARTING_S = 60.0
 _STATUS = re.compile(r"^Request failed with status code (\d{3})")
@@ -49,8 +54,11 @@ class RayJobs:
             address: Left out: RAY_API_SERVER_ADDRESS, RAY_ADDRESS, else a Ray that runs on this machine.
 
         Raises:
+            ConfigError: `address` cannot be one.
             ClusterError: Nothing answers there, or it wants another token.
         """
+        if address is not None:
+            _check_form(address)
         for name in _CHATTY:
             logging.getLogger(name).setLevel(logging.ERROR)
         with _plainly(address or "the default address"), _only(address):
@@ -122,6 +130,22 @@ class RayJobs:
         return frozenset(str(node.node_ip) for node in nodes if node.state == "ALIVE")
 
 
+def _check_form(address: str) -> None:
+    """Refuse what Ray would import a module for, or wait a minute for."""
+    scheme, separator, _ = address.partition("://")
+    try:
+        parts = urlsplit(address if separator else f"//{address}")
+        known = bool(parts.hostname) and (scheme in _SCHEMES if separator else parts.port is not None)
+        known = known and parts.port != 0
+    except ValueError:  # no port has this number
+        known = False
+    if not known and address not in _NAMED:
+        raise ConfigError(
+            f"--address {brief(address)}: expected the dashboard's URL such as http://127.0.0.1:8265, HOST:PORT of a "
+            "cluster's head, or auto"
+        )
+
+
 @contextmanager
 def _only(address: str | None) -> Iterator[None]:
     """Let an address that was given count: the client would prefer the environment's."""
@@ -138,9 +162,12 @@ def _plainly(address: str, submission_id: str = "") -> Iterator[None]:
     try:
         yield
     except AuthenticationError as error:
-        raise ClusterRefused(f"{address} wants a token that it was not given; {_TOKEN}") from error
+        raise ClusterRefused(f"{address} wants a token, and was given none or another one; {_TOKEN}") from error
     except (ConnectionError, requests.RequestException, RayStateApiException, RayError) as error:
-        raise ClusterSilent(f"no Ray answers at {address}; is it running, and its dashboard reachable?") from error
+        hint = "" if "://" in address or ":" not in address else f" Of a dashboard say http://{address}"
+        raise ClusterSilent(
+            f"no Ray answers at {address}; is it running, and its dashboard reachable?{hint}"
+        ) from error
     except RuntimeError as error:
         text = str(error)
         if "already exists" in text or "already been used" in text:

@@ -152,8 +152,9 @@ def _own_addresses() -> set[str]:
 def _check_paths(spec: JobSpec, client: JobsClient, *, shared: bool) -> None:
     paths = local_paths(spec)
     if paths and not shared and not is_this_machine(client):
+        has = "has others" if client.node_addresses() else "names no node that lives, which may be another"
         raise ConfigError(
-            f"{named(paths)}: a path on this machine, and the cluster at {client.address} has others; its nodes would "
+            f"{named(paths)}: a path on this machine, and the cluster at {client.address} {has}; its nodes would "
             "read another file or none, and what they write would be lost with them. Give URLs, as in s3://bucket/run; "
             "or add --shared-paths if every node sees the same file system here"
         )

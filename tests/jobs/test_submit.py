@@ -82,13 +82,17 @@ def test_paths_arrive_absolute(
 
 
 def test_a_path_on_this_machine_is_refused_where_the_cluster_has_others(
-    client: FakeJobs, spec_of: Callable[..., JobSpec], tmp_path: Path
+    client: FakeJobs, spec_of: Callable[..., JobSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.nodes = frozenset({"127.0.0.1", "198.51.100.7"})
     with pytest.raises(ConfigError, match=r"output.url = .*out, inputs.urls = .*the cluster at http://127.0.0.1:8265"):
         submit_job(spec_of(), client, SubmitOptions())
     assert not client.submitted
     assert not (tmp_path / "out").exists(), "nothing was written"
+    client.nodes = frozenset()
+    monkeypatch.setattr("jobs.submit._ASKED_AGAIN", 1)
+    with pytest.raises(ConfigError, match="names no node that lives"):
+        submit_job(spec_of(), client, SubmitOptions())
     submit_job(spec_of(), client, SubmitOptions(shared_paths=True))
     assert client.submitted
 
