@@ -131,7 +131,7 @@ class ClusterSpec(ClusterConfig):
     """Kubernetes namespace; left out: that of the current context."""
     image: str = "registry.example.com/mue:0.1.0"
     """Container image with mue and Ray (cluster/Dockerfile), from a registry that the nodes can pull from."""
-    ray_version: str = Field(default=RAY_VERSION, pattern=r"^\d+\.\d+\.\d+$")
+    ray_version: str = Field(default=RAY_VERSION, pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")
     """Ray in that image; jobs need 2.60 or later, KubeRay 2.52 for its tokens."""
     head: HeadNode = HeadNode()
     groups: tuple[NodeGroup, ...] = Field(default=(NodeGroup(name="cpu"),), max_length=20)

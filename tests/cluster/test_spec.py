@@ -38,6 +38,7 @@ from cluster.spec import ClusterSpec, NodeGroup
         ({"groups": [{"name": "a", "gpu_resource": "nvidia.-com/gpu"}]}, "no key"),
         ({"groups": [{"name": "a", "taints": [f"{'a.' * 126}aa/b"]}]}, "no key"),
         ({"ray_version": "2.60.0\nfoo: bar"}, "pattern"),
+        ({"ray_version": "\u0662.\u0666\u0660.0"}, "pattern"),
         ({"grace_s": 5}, "30"),
         ({"deadline_h": float("nan")}, "finite"),
         ({"head": {"node_selector": {"a": "b: c"}}}, "no value of a label"),
