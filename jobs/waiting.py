@@ -45,9 +45,8 @@ def wait_for(
     The exit code is the driver's own. Where nobody saw it end, because its machine or the cluster is gone, the output
     folder decides: 0 if every row is committed, else 75, for the job can be resumed.
     """
-    heard = clock()
+    heard = look_at = clock()
     while True:
-        began = clock()
         try:
             job = client.job(submission.id)
             heard = clock()
@@ -58,10 +57,15 @@ def wait_for(
             if clock() - heard > SILENCE_S:
                 return _unseen(ledger, f"{error}; it has said nothing else for {SILENCE_S:g} s")
             job = None
-        _show(ledger, view)
-        if job is not None and job.over:
+        over = job is not None and job.over
+        if over or clock() >= look_at:
+            began = clock()
+            _show(ledger, view)
+            look_at = clock() + pause_after(clock() - began, every_s=EVERY_S)
+        if job is not None and over:
             return _ended(submission, ledger, job)
-        sleep(pause_after(clock() - began, every_s=EVERY_S))
+        # Of its own, not behind the receipts: an answer that took the cluster a minute must not cost twenty more.
+        sleep(EVERY_S)
 
 
 def _show(ledger: Ledger, view: ProgressView) -> None:

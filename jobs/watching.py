@@ -15,6 +15,8 @@ from pipeline.progress import Progress
 
 LOOK_SHARE = 20
 """However many receipts there are, looking at them takes no more than one part in so many of the time."""
+LONGEST_PAUSE_S = 60.0
+"""One look that was slow, as while a machine or a store stalls, must not make whoever looks blind for long."""
 
 
 def show_progress(view: ProgressView, plan: Plan, committed: Progress) -> None:
@@ -44,4 +46,4 @@ def watch(ledger: Ledger, view: ProgressView, *, every_s: float, sleep: Callable
 
 def pause_after(look_s: float, *, every_s: float) -> float:
     """Return how long to wait after a look at the receipts that took `look_s` seconds."""
-    return max(every_s, LOOK_SHARE * look_s)
+    return max(every_s, min(LOOK_SHARE * look_s, LONGEST_PAUSE_S))

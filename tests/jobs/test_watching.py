@@ -52,6 +52,7 @@ def test_a_running_job_is_watched_until_its_driver_ends(job: Any) -> None:
 def test_looking_takes_no_more_than_a_twentieth_of_the_time() -> None:
     assert pause_after(0.001, every_s=1.0) == 1.0
     assert pause_after(2.0, every_s=1.0) == 40.0
+    assert pause_after(60.0, every_s=1.0) == 60.0, "one slow look must not blind the driver for twenty minutes"
 
 
 def test_the_command_watches_and_then_says_the_status(mue: Callable[..., Any], finished: Any) -> None:
