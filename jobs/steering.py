@@ -10,7 +10,7 @@ from jobs.commit_times import commit_times, segment_of
 from jobs.job_folder import run_facts
 from jobs.job_state import JobState, state_of
 from mue_model.config import ConfigError
-from pipeline.control import Scale, read_control, request_scale, request_stop
+from pipeline.control import Scale, read_control, request_scale, request_stop, scale_of
 from pipeline.ledger import Ledger
 
 LOOK_S = 0.5
@@ -37,6 +37,8 @@ class Scaled:
     """Seconds until the new pool committed its first rows."""
     ended: bool
     """The job ended before that."""
+    replaced: bool = False
+    """Other actors were asked for since, before these were seen in force: the job goes on with the others."""
 
 
 def running_attempt(ledger: Ledger) -> str | None:
@@ -95,11 +97,14 @@ def scale(
     began = clock()
     in_force_s: float | None = None
     while clock() - began < wait_s:
+        replaced = scale_of(ledger.storage, attempt) not in (asked, None)
         segment = _segment_of(ledger, asked)
         if segment is not None:
             in_force_s = clock() - began if in_force_s is None else in_force_s
             if _has_committed(ledger, attempt, segment):
                 return Scaled(scale=asked, in_force_s=in_force_s, first_part_s=clock() - began, ended=False)
+        elif replaced:
+            return Scaled(scale=asked, in_force_s=None, first_part_s=None, ended=False, replaced=True)
         if running_attempt(ledger) != attempt:
             return Scaled(scale=asked, in_force_s=in_force_s, first_part_s=None, ended=True)
         sleep(LOOK_S)

@@ -98,6 +98,14 @@ def test_actors_are_in_force_when_the_driver_says_so_and_work_when_they_commit(d
     assert (done.in_force_s, done.first_part_s, done.ended) == (0.5, 1.5, False)
 
 
+def test_whoever_is_asked_past_is_told_at_once(driving: Driving) -> None:
+    storage = driving.job.ledger.storage
+    driving.script = iter([lambda: None, lambda: request_scale(storage, "a1", min_actors=1, max_actors=1)])
+    done = scale(driving.job.ledger, min_actors=2, max_actors=2, wait_s=60, **driving.waiting)
+    assert (done.replaced, done.in_force_s, done.ended) == (True, None, False)
+    assert driving.now == 1.0
+
+
 def test_a_job_that_ends_first_and_one_that_takes_too_long_say_so(driving: Driving) -> None:
     late = scale(driving.job.ledger, min_actors=2, max_actors=2, wait_s=3, **driving.waiting)
     assert (late.in_force_s, late.first_part_s, late.ended) == (None, None, False)
