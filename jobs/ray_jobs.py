@@ -102,18 +102,19 @@ class RayJobs:
 
     def follow(self, submission_id: str) -> Iterator[str]:
         """Yield what the driver writes until it ends."""
-        loop = asyncio.new_event_loop()
-        try:
-            lines = self._client.tail_job_logs(submission_id)
+        lines = self._client.tail_job_logs(submission_id)
+
+        async def following() -> str | None:
+            return await anext(lines, None)
+
+        # A runner, for it also closes the connection where Ctrl-C or the reader's end comes in between.
+        with asyncio.Runner() as runner:
             while True:
-                try:
-                    with _plainly(self.address, submission_id):
-                        text = loop.run_until_complete(anext(lines))
-                except StopAsyncIteration:
+                with _plainly(self.address, submission_id):
+                    text = runner.run(following())
+                if text is None:
                     return
                 yield text
-        finally:
-            loop.close()
 
     def stop(self, submission_id: str) -> bool:
         """End the driver: SIGTERM, and seconds later SIGKILL."""

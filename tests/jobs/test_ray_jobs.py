@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -143,3 +145,29 @@ def test_what_can_be_an_address_is_tried(monkeypatch: pytest.MonkeyPatch, addres
     monkeypatch.setattr("jobs.ray_jobs.JobSubmissionClient", nobody)
     with pytest.raises(ClusterSilent, match="no Ray answers"):
         RayJobs(address)
+
+
+@pytest.mark.parametrize("by_signal", [True, False], ids=["ctrl-c", "no-reader"])
+def test_a_log_that_is_no_longer_followed_is_let_go(
+    server: JobServer, monkeypatch: pytest.MonkeyPatch, *, by_signal: bool
+) -> None:
+    let_go: list[str] = []
+
+    async def lines(submission_id: str) -> AsyncIterator[str]:
+        try:
+            yield "first"
+            asyncio.get_running_loop().call_later(0.05, signal.raise_signal, signal.SIGINT)
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0)  # as a connection takes to close
+            let_go.append(submission_id)
+
+    jobs = RayJobs(server.url)
+    monkeypatch.setattr(jobs._client, "tail_job_logs", lines)
+    followed = jobs.follow("a-1")
+    assert next(followed) == "first"
+    if by_signal:
+        with pytest.raises(KeyboardInterrupt):
+            next(followed)
+    followed.close()  # type: ignore[attr-defined]
+    assert let_go == ["a-1"]
