@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from jobs.cli_interrupt import interrupt_says
 from jobs.cli_options import OutputArgument
 from jobs.failures import failure_line, failures_of
 from jobs.inspection import find_rows, rows_view
@@ -38,7 +39,11 @@ def status(
     terminal: Terminal = context.obj
     ledger = open_job(output)
     if watch:
-        with ProgressView.for_terminal(quiet=terminal.verbosity < 0, log_format=terminal.log_format) as progress:
+        quiet = terminal.verbosity < 0
+        with (
+            interrupt_says(terminal, "the job does not need this"),
+            ProgressView.for_terminal(quiet=quiet, log_format=terminal.log_format) as progress,
+        ):
             watch_job(ledger, progress, every_s=every)
     found = status_of(ledger)
     terminal.show(status_view(found), status_facts(found))

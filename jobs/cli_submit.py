@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from jobs.cli_interrupt import goes_on, interrupt_says, stays_asked
 from jobs.cli_options import (
     Actors,
     ConfigFile,
@@ -137,9 +138,10 @@ def logs(
     storage = Storage.open(output)
     submission = last_submission(storage, number)
     client = _client_of(storage, address)
-    for text in client.follow(submission.id) if follow else [client.logs(submission.id)]:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+    with interrupt_says(context.obj, "the job does not need this"):
+        for text in client.follow(submission.id) if follow else [client.logs(submission.id)]:
+            sys.stdout.write(text)
+            sys.stdout.flush()
 
 
 def cancel(
@@ -167,9 +169,10 @@ def cancel(
     ledger = open_job(output)
     if now:
         submission = last_submission(ledger.storage)
-        _client_of(ledger.storage, address).stop(submission.id)
-        terminal.note(f"{submission.id} is being ended")
-    done = request(ledger, wait_s=wait)
+        ran = _client_of(ledger.storage, address).stop(submission.id)
+        terminal.note(f"{submission.id} {'is being ended' if ran else 'had ended already'}")
+    with interrupt_says(terminal, stays_asked(output)):
+        done = request(ledger, wait_s=wait)
     facts = {"output": ledger.storage.url, "attempt": done.attempt, "ended_s": done.ended_s}
     if done.attempt is None:
         terminal.show(pairs_table([("job", ledger.storage.url), ("running", "nothing")]), facts)
@@ -214,15 +217,19 @@ def scale(
             terminal.show(pairs_table([("actors", f"{advice.actors}, as they are")]), {"advice": asdict(advice)})
             return
         low = high = advice.actors
-    done = request(ledger, min_actors=low, max_actors=high, wait_s=wait)
+    with interrupt_says(terminal, stays_asked(output)):
+        done = request(ledger, min_actors=low, max_actors=high, wait_s=wait)
     facts = {
         "attempt": done.scale.attempt,
         "actors": {"min": low, "max": high},
         "in_force_s": done.in_force_s,
         "first_part_s": done.first_part_s,
         "ended": done.ended,
+        "replaced": done.replaced,
     }
     missing = "the job ended before" if done.ended else "not yet" if wait else "not waited for"
+    if done.replaced:
+        missing = "another request came in between"
     told = [
         (name, missing if seconds is None else f"after {seconds:.1f} s")
         for name, seconds in (("new pool", done.in_force_s), ("its first rows", done.first_part_s))
@@ -252,7 +259,8 @@ def _hand_over(
         )
         return
     terminal.note(f"submitted {found.id} to {found.address}; Ctrl-C ends the waiting, not the job")
-    ended = _wait(terminal, found, client, output)
+    with interrupt_says(terminal, goes_on(output)):
+        ended = _wait(terminal, found, client, output)
     facts |= {"exit_code": ended.exit_code, "reason": ended.reason}
     terminal.show(pairs_table([*shown, ("exit code", str(ended.exit_code))]), facts)
     if ended.exit_code:

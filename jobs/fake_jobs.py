@@ -62,10 +62,10 @@ class FakeJobs:
         yield from self.logs(submission_id).splitlines(keepends=True)
 
     def stop(self, submission_id: str) -> bool:
-        """Note it."""
+        """Note it; by its script the job runs or has ended."""
         self._known(submission_id)
         self.stopped.append(submission_id)
-        return True
+        return not self.script[0].over
 
     def node_addresses(self) -> frozenset[str]:
         """Return the nodes."""

@@ -6,13 +6,16 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import Result
 
+from jobs.fake_jobs import FakeJobs, Submitted
+from jobs.jobs_client import ClusterJob
 from jobs.submissions import claim_submission
 from pipeline.spec import InputsConfig, JobSpec, OutputConfig
 
@@ -53,7 +56,7 @@ def listener() -> Iterator[Listener]:
     found.close()
 
 
-def mue(*words: object) -> subprocess.CompletedProcess[str]:
+def mue_alone(*words: object) -> subprocess.CompletedProcess[str]:
     """In a process of its own: Ray reads the token once."""
     names = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_AUTH_TOKEN_PATH")
     environment = {name: value for name, value in os.environ.items() if name not in names}
@@ -71,7 +74,7 @@ def test_the_token_does_not_go_where_an_output_folder_says(
 ) -> None:
     spec = JobSpec(inputs=InputsConfig(urls=("s3://in/a.tar",)), output=OutputConfig(url=str(job.folder)))
     claim_submission(job.ledger.storage, run="a", address=listener.url, spec=spec.model_dump(mode="json"))
-    refused = mue(*command, job.folder)
+    refused = mue_alone(*command, job.folder)
     assert refused.returncode == 2, refused.stderr
     assert f"--address {listener.url}" in refused.stderr
     assert listener.heard == []
@@ -79,5 +82,61 @@ def test_the_token_does_not_go_where_an_output_folder_says(
 
 def test_it_goes_where_the_user_says(job: Any, listener: Listener) -> None:
     claim_submission(job.ledger.storage, run="a", address="http://elsewhere.example:1", spec={})
-    assert mue("logs", job.folder, "--address", listener.url).returncode == 1
+    assert mue_alone("logs", job.folder, "--address", listener.url).returncode == 1
     assert [headers.get("authorization") for headers in listener.heard] == [f"Bearer {TOKEN}"]
+
+
+def interrupt(*args: Any, **options: Any) -> Any:
+    """Stand for what is under way when Ctrl-C comes."""
+    raise KeyboardInterrupt
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeJobs:
+    found = FakeJobs(place=tmp_path)
+    monkeypatch.setattr("jobs.cli_submit._client", lambda address: found)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("command", "awaited", "said"),
+    [
+        ("resume --wait --no-check", "jobs.waiting.wait_for", "the job goes on without this: 'mue status OUT --watch'"),
+        ("logs --follow --address x", "jobs.fake_jobs.FakeJobs.follow", "the job does not need this"),
+        ("status --watch", "jobs.cli_read.watch_job", "the job does not need this"),
+        ("cancel", "jobs.steering.cancel", "what was already asked for stays asked; 'mue status OUT'"),
+        ("scale --actors 2", "jobs.steering.scale", "what was already asked for stays asked; 'mue status OUT'"),
+    ],
+    ids=lambda value: value.split()[0],
+)
+def test_ctrl_c_ends_the_looking_on_and_not_the_job(
+    mue: Callable[..., Result],
+    job: Any,
+    cluster: FakeJobs,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    awaited: str,
+    said: str,
+) -> None:
+    spec = JobSpec(inputs=InputsConfig(urls=("s3://in/a.tar",)), output=OutputConfig(url=str(job.folder)))
+    claim_submission(job.ledger.storage, run="a", address=cluster.address, spec=spec.model_dump(mode="json"))
+    monkeypatch.setattr(awaited, interrupt)
+    monkeypatch.setattr("jobs.cli_submit.trusted_address", lambda address, where: address)
+    name, *options = command.split()
+    result = mue(name, job.folder, *options)
+    assert result.exit_code == 130, result.output
+    assert f"interrupted; {said.replace('OUT', str(job.folder))}" in result.stderr
+    assert "resumes" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("phase", "said"), [("RUNNING", "a-1 is being ended"), ("STOPPED", "a-1 had ended already")], ids=["runs", "ended"]
+)
+def test_the_cluster_says_whether_there_was_something_to_end(
+    mue: Callable[..., Result], job: Any, cluster: FakeJobs, phase: Any, said: str
+) -> None:
+    claim_submission(job.ledger.storage, run="a", address=cluster.address, spec={})
+    cluster.submitted["a-1"] = Submitted(entrypoint="", folder=Path(), metadata={})
+    cluster.script = [ClusterJob(phase=phase)]
+    assert said in mue("cancel", job.folder, "--now", "--address", cluster.address).stderr
+    assert cluster.stopped == ["a-1"]
