@@ -69,6 +69,10 @@ class RayNodes:
             _kill(process)
         node.wait()
 
+    def model_actors(self, node: subprocess.Popen[bytes]) -> int:
+        """Return how many model actors live on a node, told by the titles that Ray gives its processes."""
+        return sum("GuardedModelActor" in " ".join(_title(process)) for process in _family(node.pid))
+
     def metrics(self) -> dict[str, float]:
         """Return our own metrics as the head's node exports them, summed over processes."""
         found: dict[str, float] = {}
@@ -133,6 +137,13 @@ def _free_port() -> int:
 def _family(pid: int) -> list[psutil.Process]:
     try:
         return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _title(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
     except psutil.Error:
         return []
 
