@@ -130,7 +130,11 @@ def test_linear_weights_favour_later_layers(small_model: SmallModel) -> None:
 
 def exits_drawn(model: MueModel, batch: Batch, seed: int, recipe: Recipe = PUBLISHED) -> EncodedBatch:
     """What the decoder sees in training, of one batch."""
-    generator, images = draws(seed), model.normalise(batch.pixels)
+    return exits_drawn_by(model, batch, draws(seed), recipe)
+
+
+def exits_drawn_by(model: MueModel, batch: Batch, generator: torch.Generator, recipe: Recipe) -> EncodedBatch:
+    images = model.normalise(batch.pixels)
     first = first_depths(batch, recipe, model.config.encoder_layers)
     if model.config.streams == "joint":
         return at_random_depths(model, encode_batch(model, images, batch.prompts), first, generator)
@@ -327,11 +331,10 @@ def test_full_depth_teaches_as_the_last_layer_where_no_exit_was_drawn(small_mode
 
 def taught_by_hand(model: MueModel, batch: Batch, seed: int) -> tuple[Tensor, list[Tensor]]:
     """Return what the last layer makes of memory at full depth, and each layer of memory that exits have touched."""
-    drawn, images, first = draws(seed), model.normalise(batch.pixels), torch.ones(3, dtype=torch.long)
-    torch.rand((), generator=drawn)
-    image = at_random_depths(model, encode_images(model, images), first, drawn)
-    shallow = join_streams(image, at_random_depths(model, encode_batch(model, None, batch.prompts), first, drawn))
-    full, scored = encode_batch(model, images, batch.prompts), batch.targets != IGNORED
+    drawn = draws(seed)
+    torch.rand((), generator=drawn)  # whether streams exit at all
+    shallow = exits_drawn_by(model, batch, drawn, PUBLISHED)
+    full, scored = encode_batch(model, model.normalise(batch.pixels), batch.prompts), batch.targets != IGNORED
     teacher, said = (
         [model.logits(state[scored]).softmax(-1) for state in decode_batch(model, encoded, batch.inputs)]
         for encoded in (full, shallow)
