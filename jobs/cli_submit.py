@@ -196,7 +196,8 @@ def scale(
     """Give a running job other actors, without stopping it.
 
     The rows in hand are committed, then the job goes on with a new pool; rows on the way to the model are read again.
-    Says how long that took. Holds until the attempt ends; a later one has the actors of its settings.
+    Says how long that took. Holds until the attempt ends; a later one has the actors of its settings. Exits with 1 if
+    the job has no new pool after the waiting.
 
     \b
     Example:
@@ -235,6 +236,8 @@ def scale(
         for name, seconds in (("new pool", done.in_force_s), ("its first rows", done.first_part_s))
     ]
     terminal.show(pairs_table([("actors", f"{low} to {high}"), *told]), facts)
+    if wait and done.in_force_s is None:
+        raise typer.Exit(ExitCode.FAILURE)
 
 
 def _hand_over(

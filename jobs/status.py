@@ -16,7 +16,10 @@ from jobs.progress import duration
 from jobs.summary import Summary, summarise
 from jobs.summary_view import summary_facts, summary_table
 from jobs.terminal import pairs_table
+from pipeline.exit_codes import ExitCode
 from pipeline.ledger import Ledger
+
+OVER_BUDGET = ": more rows or shards failed than the settings allow; see 'mue failures'"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,8 @@ class JobStatus:
     """The process that works on it, and since when; None where none does."""
     attempts: int
     """How often the job was started."""
+    exit_code: int | None
+    """Of the last attempt; None while it runs, or where it could not record its end."""
     rows_per_s: float | None
     """Rows of the last minutes of commits; None while it does not run or too few are committed."""
     eta_s: float | None
@@ -50,6 +55,7 @@ def status_of(ledger: Ledger, *, now: datetime.datetime | None = None) -> JobSta
     total = row_total(plan, progress)
     rate = recent_rate(ledger, times) if job.active else None
     left = None if total.rows is None else total.rows - progress.rows_committed
+    run = run_facts(ledger)
     return JobStatus(
         output=ledger.storage.url,
         state=job.state,
@@ -57,7 +63,8 @@ def status_of(ledger: Ledger, *, now: datetime.datetime | None = None) -> JobSta
         rows_total_estimated=total.estimated,
         last_commit_age_s=None if newest is None else max(0.0, (now - newest).total_seconds()),
         driver=job.driver,
-        attempts=len(run_facts(ledger).get("attempts", [])),
+        attempts=len(run.get("attempts", [])),
+        exit_code=None if job.active else run.get("exit_code"),
         rows_per_s=rate,
         eta_s=left / rate if left is not None and rate else None,
         summary=summarise(ledger),
@@ -74,6 +81,7 @@ def status_facts(status: JobStatus) -> dict[str, Any]:
         "last_commit_age_s": status.last_commit_age_s,
         "driver": status.driver,
         "attempts": status.attempts,
+        "exit_code": status.exit_code,
         "rows_per_s": status.rows_per_s,
         "eta_s": status.eta_s,
         "summary": summary_facts(status.summary),
@@ -96,6 +104,9 @@ def status_view(status: JobStatus) -> Group:
         head.append(("rows per second", f"{status.rows_per_s:,.2f} of late{left}"))
     if status.attempts > 1:
         head.append(("attempts", f"{status.attempts:,}"))
+    if status.exit_code is not None:
+        over = status.exit_code == ExitCode.FAILURE_BUDGET
+        head.append(("exit code", f"{status.exit_code}{OVER_BUDGET if over else ''}"))
     if status.last_commit_age_s is not None:
         head.append(("last commit", f"{duration(status.last_commit_age_s)} ago"))
     return Group(pairs_table(head), Text(), summary_table(status.summary))

@@ -16,7 +16,9 @@ from typer.testing import Result
 
 from jobs.fake_jobs import FakeJobs, Submitted
 from jobs.jobs_client import ClusterJob
+from jobs.steering import Scaled
 from jobs.submissions import claim_submission
+from pipeline.control import Scale
 from pipeline.spec import InputsConfig, JobSpec, OutputConfig
 
 TOKEN = "hunter2-hunter2-hunter2-hunter2"
@@ -140,3 +142,22 @@ def test_the_cluster_says_whether_there_was_something_to_end(
     cluster.script = [ClusterJob(phase=phase)]
     assert said in mue("cancel", job.folder, "--now", "--address", cluster.address).stderr
     assert cluster.stopped == ["a-1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "in_force_s", "exit_code"),
+    [("", 3.0, 0), ("", None, 1), ("--wait 0", None, 0)],
+    ids=["in force", "not in force", "not waited for"],
+)
+def test_a_script_can_tell_whether_other_actors_came(
+    mue: Callable[..., Result],
+    job: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    options: str,
+    in_force_s: float | None,
+    exit_code: int,
+) -> None:
+    asked = Scale(id="s", attempt="a1", min=2, max=2)
+    done = Scaled(scale=asked, in_force_s=in_force_s, first_part_s=None, ended=in_force_s is None)
+    monkeypatch.setattr("jobs.steering.scale", lambda *args, **options: done)
+    assert mue("scale", job.folder, "--actors", "2", *options.split()).exit_code == exit_code

@@ -67,3 +67,17 @@ def test_both_views_tell_state_rows_and_age(finished: Any) -> None:
     text = console.file.getvalue()  # type: ignore[attr-defined]
     for expected in ("finished: every row is committed exactly once", "10 of 10", "ago", "FLOPs executed"):
         assert expected in text
+
+
+def test_a_finished_job_over_its_failure_budget_says_so(finished: Any) -> None:
+    finished.ledger.storage.write("run.json", b'{"exit_code": 3}')
+    status = status_of(finished.ledger)
+    assert (status.state, status_facts(status)["exit_code"]) == ("finished", 3)
+    assert "3: more rows or shards failed than the settings allow; see 'mue failures'" in _text(status)
+
+
+def test_a_running_job_has_no_exit_code_of_an_earlier_attempt(job: Any) -> None:
+    job.ledger.storage.write("run.json", b'{"exit_code": 75}')
+    assert status_of(job.ledger).exit_code == 75
+    with held_lease(job.ledger.storage, attempt="a1", length_s=60):
+        assert status_of(job.ledger).exit_code is None
