@@ -59,8 +59,18 @@ class RayNodes:
         self._await_url()
 
     def add(self, **resources: float) -> subprocess.Popen[bytes]:
-        """Start a node; it joins in some seconds."""
-        return self._start(f"--address=127.0.0.1:{self.port}", **resources)
+        """Start a node; it joins in some seconds.
+
+        One at a time: two that start together on one machine take the same names for their sockets, and both die.
+        """
+        before = self._named()
+        node = self._start(f"--address=127.0.0.1:{self.port}", **resources)
+        deadline = time.monotonic() + START_S
+        while self._named() <= before:
+            if node.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"a node did not start:\n{self._said()}")
+            time.sleep(0.1)
+        return node
 
     def kill(self, node: subprocess.Popen[bytes]) -> None:
         """End a node with all that runs on it, as a machine that loses power does."""
@@ -90,10 +100,18 @@ class RayNodes:
         """Leave nothing behind; a second time does nothing."""
         if not self.folder.exists():
             return
-        print((self.folder / "nodes.log").read_text("utf-8", "replace")[-3000:])  # shown where a test failed
+        print(self._said())  # shown where a test failed
         for node in self._nodes:
             self.kill(node)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _named(self) -> int:
+        """Return how many nodes have taken the names of both their sockets."""
+        sockets = self.folder / "session_latest" / "sockets"
+        return min(len(list(sockets.glob(name))) for name in ("plasma_store*", "raylet*"))
+
+    def _said(self) -> str:
+        return (self.folder / "nodes.log").read_text("utf-8", "replace")[-3000:]
 
     def _start(self, *options: str, **resources: float) -> subprocess.Popen[bytes]:
         amounts = [f"--{name.replace('_', '-')}={amount:g}" for name, amount in resources.items()]
@@ -123,7 +141,7 @@ class RayNodes:
                 return
             except OSError:
                 time.sleep(0.5)
-        said = (self.folder / "nodes.log").read_text("utf-8", "replace")[-3000:]
+        said = self._said()
         self.close()
         raise RuntimeError(f"no job server at {self.url} after {START_S} s:\n{said}")
 
