@@ -35,6 +35,9 @@ def tune(
     points: Annotated[int, typer.Option(metavar="N", help=_help("points"))] = 12,
     rows: Annotated[int, typer.Option(metavar="N", help=_help("rows"))] = 2000,
     screen_rows: Annotated[int, typer.Option(metavar="N", help=_help("screen_rows"))] = 600,
+    decoder_signal: Annotated[
+        str, typer.Option(metavar="similarity|confidence", help=_help("decoder_signal"))
+    ] = "similarity",
     by: Annotated[str, typer.Option(metavar="flops|work|time", help=_help("by"))] = "work",
     seed: Annotated[int, typer.Option(metavar="N", help=_help("seed"))] = 0,
     group_size: Annotated[int, typer.Option(metavar="N", help=_help("group_size"))] = 32,
@@ -67,6 +70,7 @@ def tune(
     given: dict[str, Any] = {"images": images, "rows": rows, "max_flops": max_flops, "fast_quality": fast_quality}
     given |= {"certify": certify, "delta": delta, "points": points, "screen_rows": screen_rows}
     given |= {"shards": shards, "tasks": [task.strip() for task in tasks.split(",")], "seed": seed}
+    given |= {"decoder_signal": decoder_signal}
     given |= {"group_size": group_size, "by": by} | ({} if min_quality is None else {"min_quality": min_quality})
     settings = parse_config(TuneSettings, given, where="mue tune")
     facts = model_facts(model)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -13,7 +13,16 @@ from torch import Tensor
 from jobs.verify_model import JobModel
 from mue_model.decoding import greedy_tokens
 from mue_model.engine.runner import is_fatal
-from mue_model.exits import CosineExit, ExitPolicy, NeverExit, Stage, row_similarity
+from mue_model.exits import (
+    CosineExit,
+    ExitPolicy,
+    NeverExit,
+    ReadsLogits,
+    Stage,
+    confidence,
+    row_similarity,
+    signal_of,
+)
 from mue_model.loading import load_model
 from mue_model.model import MueModel
 from mue_model.reference import encode, run_row
@@ -137,7 +146,8 @@ class SecondAnswer:
         for stage, step, own, theirs in stages:
             if own != theirs:
                 margin = watch.margin(stage, min(own, theirs) - 1, step)
-                what = f"{stage} similarity within {margin:.1e} of its threshold" if margin is not None else ""
+                signal = signal_of(watch) if stage == "decoder" else "similarity"
+                what = f"{stage} {signal} within {margin:.1e} of its threshold" if margin is not None else ""
                 return what if margin is not None and margin <= near_similarity else None
             if stage == "decoder" and step < min(len(logits), len(recorded["tokens"])):
                 ours, other = result.tokens[step], recorded["tokens"][step]
@@ -209,12 +219,13 @@ def _words(answer: str, image: int, text: int, decoder: Sequence[int]) -> str:
 
 
 class _Watch:
-    """The same exits, with every similarity kept."""
+    """The same exits, with all that is compared with a threshold kept."""
 
     row_dependent = False
 
     def __init__(self, policy: CosineExit) -> None:
         self._policy = policy
+        self.decoder_signal = signal_of(policy)
         self._seen: dict[tuple[Stage, int, int], float] = {}
 
     def may_exit(self, stage: Stage, layer: int, step: int) -> bool:
@@ -224,8 +235,12 @@ class _Watch:
         self._seen[stage, layer, step] = float(row_similarity(before, after)[0])
         return self._policy.decide(stage, layer, step, uids, before, after)
 
+    def decide_by_logits(self, layer: int, steps: Sequence[int], uids: Sequence[str], logits: Tensor) -> Tensor:
+        self._seen["decoder", layer, steps[0]] = float(confidence(logits).amin())
+        return cast(ReadsLogits, self._policy).decide_by_logits(layer, steps, uids, logits)
+
     def margin(self, stage: Stage, layer: int, step: int) -> float | None:
-        """Return how far the similarity was from its threshold; None where nothing was checked."""
+        """Return how far the signal was from its threshold; None where nothing was checked."""
         seen = self._seen.get((stage, layer, step))
         return None if seen is None else abs(seen - self._policy.threshold(stage, layer, step))
 

@@ -118,6 +118,7 @@ def _paces(settings: TuneSettings, facts: ModelFacts, asked: Asked, progress: Pr
             asked.references,
             task=task,
             group_size=settings.group_size,
+            decoder_signal=settings.decoder_signal,
             progress=partial(progress, f"timing {task}"),
         )
         for task in asked.by_task
@@ -148,6 +149,7 @@ def _cells(settings: TuneSettings, facts: ModelFacts, asked: Asked, progress: Pr
             right,
             [question.gold[0] if question.gold else None for question, _ in pairs],
             facts.generation,
+            decoder_signal=settings.decoder_signal,
             progress=_told(progress, f"caching {task}", len(pairs)),
         )
     engine.close()

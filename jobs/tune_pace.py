@@ -7,14 +7,15 @@ from collections.abc import Callable
 from jobs.free_runs import FreeRun, free_runs
 from jobs.references import References
 from jobs.trial_questions import Question
-from mue_model.config import ExitConfig, ModelConfig
+from mue_model.config import DecoderSignal, ExitConfig, ModelConfig
+from mue_model.exits import SUREST
 from mue_model.model_folder import ModelFacts
 from mue_model.tuning.cells import encoder_stages
 from mue_model.tuning.family import NEVER, constant_vector, exits_of
 from mue_model.tuning.net_work import net_work
 from mue_model.tuning.pace import Pace, Timed
 
-OUT_OF_REACH = 0.9999999
+OUT_OF_REACH = SUREST
 """A threshold that is asked about and that no state exceeds."""
 _FULL = "full depth"
 
@@ -26,13 +27,14 @@ def measured_pace(
     *,
     task: str,
     group_size: int,
+    decoder_signal: DecoderSignal,
     progress: Callable[[int, int], None],
 ) -> Pace:
     """Return the pace of `questions`, all of one task.
 
     Each stage is run once at half its depth and once asked behind every layer, every run twice.
     """
-    points = probes(facts.config, candidates=task != "caption")
+    points = probes(facts.config, candidates=task != "caption", decoder_signal=decoder_signal)
     total = 2 * len(points) * len(questions)
     runs = free_runs(
         facts, points, questions, references, task=task, group_size=group_size, keep=len(questions),
@@ -46,15 +48,15 @@ def measured_pace(
     return Pace.of(timed[_FULL], by_kind["early"], by_kind["asked"])
 
 
-def probes(config: ModelConfig, *, candidates: bool) -> dict[str, ExitConfig]:
+def probes(config: ModelConfig, *, candidates: bool, decoder_signal: DecoderSignal) -> dict[str, ExitConfig]:
     """Return the points that are run, by name."""
     layers = dict.fromkeys(encoder_stages(config), config.encoder_layers)
     layers["candidates" if candidates else "decoder"] = config.decoder_layers
     points = {_FULL: ExitConfig()}
     for stage, depth in layers.items():
         stream = {"joint": "image", "candidates": "decoder"}.get(stage, stage)
-        points[f"{stream} early"] = exits_of({stage: constant_vector(max(1, depth // 2), depth)})
-        points[f"{stream} asked"] = exits_of({stage: (*(OUT_OF_REACH,) * (depth - 1), NEVER)})
+        points[f"{stream} early"] = exits_of({stage: constant_vector(max(1, depth // 2), depth)}, decoder_signal)
+        points[f"{stream} asked"] = exits_of({stage: (*(OUT_OF_REACH,) * (depth - 1), NEVER)}, decoder_signal)
     return points
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from mue_model.config import Config
+from mue_model.config import Config, DecoderSignal
 from mue_model.tuning.by import By
 
 TuneTask = Literal["caption", "entailment"]
@@ -38,6 +38,9 @@ class TuneSettings(Config):
     """Share of rows that may lose a right answer; only points for which that is certified become presets."""
     delta: float = Field(default=0.05, gt=0, lt=1)
     """Chance that a certificate is wrong."""
+    decoder_signal: DecoderSignal = "similarity"
+    """What a caption's tokens stop by: `similarity` of a layer's state to the one before, or `confidence`, the head's
+    highest probability, which tells better and costs a run of the head at each layer that is asked."""
     by: By = "work"
     """What presets are to have little of. `flops`: of each row as if it ran alone. `work`: FLOPs of a job, where an
     image is encoded once for all its queries and a prompt once for all its images. `time`: as measured here, which

@@ -116,6 +116,7 @@ class ModelConfig(Config):
 Thresholds = float | tuple[float, ...]
 KvPolicy = Literal["propagate", "just_in_time", "holes"]
 ScheduleName = Literal["constant", "paper", "published"]
+DecoderSignal = Literal["similarity", "confidence"]
 
 
 class ExitConfig(Config):
@@ -131,11 +132,15 @@ class ExitConfig(Config):
     joint: Thresholds = 1.0
     """Cosine threshold of the one encoder stream of joint checkpoints."""
     decoder: Thresholds = 1.0
-    """Cosine threshold of every decoded token."""
+    """Threshold of every decoded token: a cosine, or a probability, see `decoder_signal`."""
     candidates: Thresholds | None = None
-    """Cosine threshold of the decoder where answers are scored, all candidates of a row as one; None: the decoder's."""
+    """Cosine threshold of the decoder where answers are scored, all candidates of a row as one; None: the decoder's, if
+    that is a cosine, else never."""
     schedule: ScheduleName = "constant"
     """How the decoder threshold changes over the steps."""
+    decoder_signal: DecoderSignal = "similarity"
+    """What thresholds of decoded tokens are of: `similarity`, as the paper has it, or `confidence`, the head's highest
+    probability, for which the head runs at every layer that is asked; a token that leaves there has its logits."""
     kv_policy: KvPolicy = "propagate"
     """Keys and values of skipped decoder layers, when a later token goes deeper: `propagate` projects the exit state,
     `just_in_time` runs the layers that were skipped, `holes` leaves them out, as the published code does."""

@@ -2,7 +2,8 @@
 
 FLOPs = 2 x multiply-accumulates of matrix products and convolutions. Element-wise work (LayerNorm, softmax,
 GELU, look-ups) is not counted. `row_flops` equals a counter around `reference.run_row`, attention included.
-Similarity checks are element-wise too; their analytic cost is reported apart and is not in `executed`.
+Checks are element-wise too; their analytic cost is reported apart and is not in `executed`. Where confidence is
+checked, the head runs for it: a product, and so it is in `executed`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from mue_model.rows import ExitTrace
 
 CHECK_FLOPS_PER_VALUE = 6
 """A cosine needs three sums of products per value of a state."""
+CHECK_FLOPS_PER_LOGIT = 3
+"""A confidence needs of every logit whether it is the largest, its exponential, and the sum of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +84,7 @@ def full_depth(config: ModelConfig, trace: ExitTrace) -> ExitTrace:
         decoder=(config.decoder_layers,) * len(trace.decoder),
         checks=(0, 0, 0),
         kv_fills=0,
+        decoder_signal="similarity",
         cross_kv_layers=config.decoder_layers if trace.decoder else 0,
     )
 
@@ -103,12 +107,21 @@ def row_regions(config: ModelConfig, trace: ExitTrace) -> RegionFlops:
         cross_kv=trace.cross_kv_layers * cross_kv_flops(config, memory),
         decoder_layers=_decoder_flops(config, trace, memory),
         kv_fill=trace.beams * (trace.kv_fills * kv_fill + _caught_up_flops(config, trace, memory)),
-        head=_head_tokens(trace) * 2 * width * config.vocab_size,
+        head=_head_tokens(config, trace) * 2 * width * config.vocab_size,
     )
 
 
-def _head_tokens(trace: ExitTrace) -> int:
-    return trace.scored_tokens if trace.candidates else trace.beams * len(trace.decoder)
+def _head_tokens(config: ModelConfig, trace: ExitTrace) -> int:
+    if trace.candidates:
+        return trace.scored_tokens
+    return trace.beams * (len(trace.decoder) + heads_in_vain(config, trace))
+
+
+def heads_in_vain(config: ModelConfig, trace: ExitTrace) -> int:
+    """Return the runs of the head after which a token went on: whoever left early did so after one that it needed."""
+    if trace.candidates or trace.decoder_signal == "similarity":
+        return 0
+    return trace.checks[2] - sum(depth < config.decoder_layers for depth in trace.decoder)
 
 
 def _decoder_flops(config: ModelConfig, trace: ExitTrace, memory: int) -> int:
@@ -211,13 +224,20 @@ def own_table_flops(config: ModelConfig, steps: int) -> int:
 
 
 def check_flops(config: ModelConfig, trace: ExitTrace) -> int:
-    """Return the analytic cost of the similarity checks of a row."""
+    """Return the analytic cost of the checks of a row."""
     patches = trace.grid[0] * trace.grid[1]
     image_tokens = patches + trace.prompt_tokens if config.streams == "joint" else patches
-    image, text, decoder = trace.checks
-    target_tokens = trace.candidates * trace.target_length or 1
-    values = image * image_tokens + text * trace.prompt_tokens + decoder * target_tokens
-    return CHECK_FLOPS_PER_VALUE * config.d_model * values
+    image, text, _ = trace.checks
+    values = image * image_tokens + text * trace.prompt_tokens
+    return CHECK_FLOPS_PER_VALUE * config.d_model * values + decoder_check_flops(config, trace)
+
+
+def decoder_check_flops(config: ModelConfig, trace: ExitTrace) -> int:
+    """Return the analytic cost of the checks of a row's decoded tokens, or of its candidates."""
+    checks = trace.checks[2]
+    if trace.decoder_signal == "confidence" and not trace.candidates:
+        return CHECK_FLOPS_PER_LOGIT * config.vocab_size * trace.beams * checks
+    return CHECK_FLOPS_PER_VALUE * config.d_model * checks * (trace.candidates * trace.target_length or 1)
 
 
 def stem_flops(config: ModelConfig, grid: tuple[int, int]) -> int:

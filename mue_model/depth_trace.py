@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from mue_model.candidates import targets_of
 from mue_model.config import KvPolicy, ModelConfig
-from mue_model.exits import ExitPolicy, Stage
+from mue_model.exits import ExitPolicy, Stage, signal_of
 from mue_model.rows import Candidate, ExitTrace
 
 
@@ -39,6 +39,7 @@ class DepthTracer:
             kv_fills=0 if self.kv_policy == "holes" else _fills(decoder),
             cross_kv_layers=max(decoder),
             kv_policy=self.kv_policy,
+            decoder_signal=signal_of(self.policy),
             beams=self.beams,
         )
 

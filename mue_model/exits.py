@@ -2,12 +2,13 @@
 
 MuE's rule (arXiv 2211.11152): after a layer, exit if the cosine similarity of the new state and the one before
 exceeds a threshold. The published code takes one decision for the whole batch; here every row decides alone.
+Instead, a decoded token may go by how sure the head is of it (CALM, arXiv 2207.07061).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, cast
 
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mue_model.config import ExitConfig, ModelConfig, ScheduleName
+from mue_model.config import DecoderSignal, ExitConfig, ModelConfig, ScheduleName
 
 Stage = Literal["image", "text", "joint", "decoder", "candidates"]
 """`decoder`: one token of a text. `candidates`: all answers that are scored for a row, side by side."""
@@ -36,6 +37,16 @@ class ExitPolicy(Protocol):
 
         `layer` is 0-based; `step` is the 0-based decoding step, 0 in the encoder.
         """
+        ...
+
+
+class ReadsLogits(ExitPolicy, Protocol):
+    """Judges decoded tokens by what the head says of them."""
+
+    decoder_signal: DecoderSignal
+
+    def decide_by_logits(self, layer: int, steps: Sequence[int], uids: Sequence[str], logits: Tensor) -> Tensor:
+        """Return bool [G], true where the token of the row exits, given the logits [G, B, V] of its beams."""
         ...
 
 
@@ -75,6 +86,40 @@ def decide_at(
     return leaves
 
 
+def signal_of(policy: ExitPolicy) -> DecoderSignal:
+    """Return what `policy` judges decoded tokens by: its attribute `decoder_signal`, if it has one."""
+    signal: DecoderSignal = getattr(policy, "decoder_signal", "similarity")
+    return signal
+
+
+def decide_tokens(
+    policy: ExitPolicy,
+    layer: int,
+    steps: Sequence[int],
+    uids: Sequence[str],
+    before: Tensor,
+    after: Tensor,
+    head: Callable[[Tensor], Tensor],
+) -> tuple[Tensor, Tensor | None]:
+    """Return bool [G], whose tokens leave after `layer`, and the logits [G, B, V] if the policy goes by confidence.
+
+    Whoever leaves needs no other logits.
+
+    Args:
+        policy: Decides.
+        layer: 0-based.
+        steps: Of each row, 0-based.
+        uids: Of each row.
+        before: States [G, B, C] of each row's beams before the layer.
+        after: The same after it.
+        head: From states to logits.
+    """
+    if signal_of(policy) == "similarity":
+        return decide_at(policy, "decoder", layer, steps, uids, before, after), None
+    logits = head(after)
+    return cast(ReadsLogits, policy).decide_by_logits(layer, steps, uids, logits), logits
+
+
 class NeverExit:
     """Full depth for every row."""
 
@@ -96,6 +141,19 @@ def row_similarity(before: Tensor, after: Tensor) -> Tensor:
     """
     wide = torch.promote_types(after.dtype, torch.float32)
     return functional.cosine_similarity(before.to(wide).flatten(1), after.to(wide).flatten(1), dim=1)
+
+
+SUREST = 0.9999999
+"""Most that a confidence can be. Rounded probabilities reach 1, and a threshold of 1 means never."""
+
+
+def confidence(logits: Tensor) -> Tensor:
+    """Return the highest probability [...] that logits [..., V] give to a token, at most `SUREST`.
+
+    Computed in fp32, or in the logits' dtype where that is wider.
+    """
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return (wide.amax(dim=-1) - wide.logsumexp(dim=-1)).exp().clamp(max=SUREST)
 
 
 class Schedule(Protocol):
@@ -164,7 +222,8 @@ class CosineExit:
     def from_config(cls, exits: ExitConfig, model: ModelConfig, max_tokens: int) -> CosineExit:
         """Build the policy of `exits` for `model`; raises `ConfigError` for a wrong number of thresholds."""
         thresholds = {cast(Stage, stage): values for stage, values in exits.per_layer(model).items()}
-        return cls(thresholds, make_schedule(exits.schedule, max_tokens))
+        kind = cls if exits.decoder_signal == "similarity" else ConfidenceExit
+        return kind(thresholds, make_schedule(exits.schedule, max_tokens))
 
     def threshold(self, stage: Stage, layer: int, step: int) -> float:
         """Return the threshold in force; candidates without one of their own go by the decoder's of a first token."""
@@ -187,8 +246,30 @@ class CosineExit:
         """Return the same for rows at different steps."""
         if isinstance(self._schedule, ConstantSchedule):
             return self.decide(stage, layer, 0, uids, before, after)
-        similarity = row_similarity(before, after)
-        return similarity > similarity.new_tensor([self.threshold(stage, layer, step) for step in steps])
+        return self._above(row_similarity(before, after), stage, layer, steps)
+
+    def _above(self, signal: Tensor, stage: Stage, layer: int, steps: Sequence[int]) -> Tensor:
+        """Return where a signal [G] of rows at `steps` strictly exceeds the threshold."""
+        return signal > signal.new_tensor([self.threshold(stage, layer, step) for step in steps])
+
+
+class ConfidenceExit(CosineExit):
+    """The same in the encoder and for candidates; a token leaves where the head is sure enough what comes next.
+
+    All beams of a row leave together, when the least sure one may.
+    """
+
+    decoder_signal: DecoderSignal = "confidence"
+
+    def threshold(self, stage: Stage, layer: int, step: int) -> float:
+        """Return the threshold in force; candidates without one of their own never leave."""
+        if stage == "candidates" and stage not in self._thresholds:
+            return 1.0
+        return super().threshold(stage, layer, step)
+
+    def decide_by_logits(self, layer: int, steps: Sequence[int], uids: Sequence[str], logits: Tensor) -> Tensor:
+        """Return bool [G]: where the confidence of the logits [G, B, V] strictly exceeds the threshold."""
+        return self._above(confidence(logits).amin(dim=-1), "decoder", layer, steps)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 from torch import Tensor
 
-from mue_model.exits import ExitPolicy, Stage, decide_at, sharing_class
+from mue_model.exits import ExitPolicy, ReadsLogits, Stage, decide_at, sharing_class, signal_of
 from mue_model.rows import RowInput
 
 _MARK = "@full-depth"
@@ -33,6 +34,7 @@ class MarkedAtFullDepth:
     def __init__(self, policy: ExitPolicy) -> None:
         self._policy = policy
         self.row_dependent = getattr(policy, "row_dependent", True)
+        self.decoder_signal = signal_of(policy)
 
     def sharing_class(self, uid: str) -> str | None:
         """Marked rows may share among themselves, if others may."""
@@ -52,6 +54,10 @@ class MarkedAtFullDepth:
     ) -> Tensor:
         """Return the same for rows at different steps."""
         return self._but_marked(decide_at(self._policy, stage, layer, steps, uids, before, after), uids)
+
+    def decide_by_logits(self, layer: int, steps: Sequence[int], uids: Sequence[str], logits: Tensor) -> Tensor:
+        """Return what `policy` decides by logits, and false for marked rows."""
+        return self._but_marked(cast(ReadsLogits, self._policy).decide_by_logits(layer, steps, uids, logits), uids)
 
     def _but_marked(self, decided: Tensor, uids: Sequence[str]) -> Tensor:
         places = [place for place, uid in enumerate(uids) if uid.endswith(_MARK)]

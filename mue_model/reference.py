@@ -15,7 +15,7 @@ from mue_model.beams import BeamSearch
 from mue_model.candidates import Targets, best_candidate, candidate_scores, targets_of
 from mue_model.config import GenerationConfig, KvPolicy
 from mue_model.decoding import advance_beams, greedy_tokens
-from mue_model.exits import ExitPolicy, Stage
+from mue_model.exits import ExitPolicy, Stage, signal_of
 from mue_model.grid import grid_of
 from mue_model.model import MueModel
 from mue_model.row_decoder import EncodedRow, RowDecoder
@@ -106,6 +106,7 @@ def decode_row(
         kv_fills=decoder.kv_fills,
         cross_kv_layers=max(decoder.depths),
         kv_policy=kv_policy,
+        decoder_signal=signal_of(policy),
         beams=generation.beams,
     )
     return RowResult(uid=uid, tokens=tokens, finish_reason=finish, trace=trace)

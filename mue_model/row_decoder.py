@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mue_model.config import KvPolicy
-from mue_model.exits import ExitPolicy
+from mue_model.exits import ExitPolicy, decide_tokens
 from mue_model.layers import KeysValues
 from mue_model.model import MueModel
 
@@ -81,26 +81,28 @@ class RowDecoder:
         self._memory_position_keys = model.decoder.cross_pos_k_linear(encoded.positions)
 
     def step(self, *tokens: int) -> Tensor:
-        """Feed the next token of each beam; returns the logits [B, V] behind them, computed at this step's exit only.
+        """Feed the next token of each beam; returns the logits [B, V] behind them, at this step's exit.
 
-        All beams leave together: there is one decision over their states as one vector.
+        All beams leave together: there is one decision for them.
         """
         model, step = self.model, len(self.depths)
         state = model.embed_target(torch.tensor(tokens, device=model.device)[:, None])
         self._biases.append(self._position_biases(step))
-        depth = model.config.decoder_layers
+        depth, logits = model.config.decoder_layers, None
         for layer in range(depth):
             before, state = state, self._run_layer(layer, step, state)
             if layer + 1 < depth and self.policy.may_exit("decoder", layer, step):
                 self.checks += 1
                 together = before.view(1, self.beams, -1), state.view(1, self.beams, -1)
-                if bool(self.policy.decide("decoder", layer, step, [self.uid], *together)):
+                leaves, logits = decide_tokens(self.policy, layer, [step], [self.uid], *together, model.logits)
+                if bool(leaves):
                     depth = layer + 1
                     break
+                logits = None
         self.depths.append(depth)
         self.exit_states.append(state)
         self._caught_up.append(depth)
-        return model.logits(state)[:, 0]
+        return model.logits(state)[:, 0] if logits is None else logits[0]
 
     def reorder(self, parents: Sequence[int]) -> None:
         """Let each beam go on from what another one has written; the first ones when all are the same."""

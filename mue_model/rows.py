@@ -66,12 +66,14 @@ class ExitTrace:
     decoder: tuple[int, ...]
     """One entry per decoding step executed; with candidates one entry for all of their positions."""
     checks: tuple[int, int, int]
-    """Similarity checks made on the image (or joint), text and decoder states."""
+    """Checks made on the image (or joint), text and decoder states."""
     kv_fills: int
     """(position, layer) pairs whose skipped self-attention keys and values were projected later."""
     cross_kv_layers: int
     """Decoder layers whose cross-attention keys and values were projected."""
     kv_policy: Literal["propagate", "just_in_time", "holes"] = "propagate"
+    decoder_signal: Literal["similarity", "confidence"] = "similarity"
+    """What decoded tokens were checked by; for a confidence the head ran, whose logits serve a token that leaves."""
     beams: int = 1
     """Beams that every decoding step was executed for; they share its depth."""
     candidates: int = 0

@@ -16,7 +16,7 @@ from mue_model.engine.decode import BatchDecoder, DecodedRow, Stores
 from mue_model.engine.encode import EncodedBatch, PromptCache, encode_rows
 from mue_model.engine.score import ScoredRow, score_rows
 from mue_model.engine.tables import Geometry, Tables, TableStore
-from mue_model.exits import ExitPolicy
+from mue_model.exits import ExitPolicy, signal_of
 from mue_model.grid import grid_of
 from mue_model.model import MueModel
 from mue_model.rows import ExitTrace, FinishReason, RowError, RowInput, RowResult
@@ -105,6 +105,7 @@ class BatchRunner:
             kv_fills=row.kv_fills,
             cross_kv_layers=max(row.depths),
             kv_policy=self.kv_policy,
+            decoder_signal=signal_of(self.exit_policy),
         )
         finish: FinishReason = "stop" if row.stopped else "length"
         return RowResult(uid=uid, tokens=tuple(row.tokens), finish_reason=finish, trace=trace)

@@ -16,7 +16,7 @@ from torch import Tensor
 from mue_model.config import BatchPolicy, GenerationConfig, KvPolicy
 from mue_model.decoding import greedy_tokens
 from mue_model.engine.tables import Tables
-from mue_model.exits import ExitPolicy
+from mue_model.exits import ExitPolicy, decide_tokens
 from mue_model.model import MueModel
 
 
@@ -80,6 +80,8 @@ class BatchDecoder:
         self.depth = model.config.decoder_layers
         self.rows = [DecodedRow() for _ in uids]
         self.exit_states = memory.new_zeros(len(uids), generation.max_tokens, model.config.d_model)
+        self._said: dict[int, Tensor] = {}
+        """Logits [V] of rows whose token left by them."""
         self._stores = stores if stores is not None else {}
         shape = (len(uids), memory.shape[1])
         for layer, store in list(self._stores.items()):
@@ -96,8 +98,7 @@ class BatchDecoder:
             previous = [self.rows[row].tokens[-1] if step else config.bos_token_id for row in active]
             state = self.model.embed_target(torch.tensor(previous, device=self.model.device)[:, None])
             self._run_layers(step, active, state)
-            logits = self.model.logits(self.exit_states[self._index(active), step][:, None])[:, 0]
-            self._take_tokens(active, logits)
+            self._take_tokens(active, self._logits(step, active))
             active = np.array(
                 [row for row in active if not self.rows[row].stopped and self.rows[row].finite], dtype=int
             )
@@ -107,6 +108,7 @@ class BatchDecoder:
 
     def _run_layers(self, step: int, active: np.ndarray, state: Tensor) -> None:
         """Take one token of each active row to its exit; leaves the exit states in `exit_states`."""
+        self._said.clear()
         running, waiting = active, np.ones(len(active), dtype=bool)
         for row in active:
             self.rows[row].computed.append(0)
@@ -117,11 +119,7 @@ class BatchDecoder:
             if layer + 1 == self.depth:
                 leaves = waiting
             elif self.exit_policy.may_exit("decoder", layer, step):
-                uids = [self.uids[row] for row in running]
-                decided = self.exit_policy.decide("decoder", layer, step, uids, before, state).cpu().numpy()
-                for row in running[waiting]:
-                    self.rows[row].checks += 1
-                leaves = decided & waiting
+                leaves = self._decide(layer, step, running, waiting, before, state)
             else:
                 continue
             if leaves.any():
@@ -132,6 +130,35 @@ class BatchDecoder:
             if self.batch_policy == "compact" and leaves.any():
                 state, running = state[self._index(np.flatnonzero(waiting))], running[waiting]
                 waiting = np.ones(len(running), dtype=bool)
+
+    def _decide(
+        self, layer: int, step: int, running: np.ndarray, waiting: np.ndarray, before: Tensor, after: Tensor
+    ) -> np.ndarray:
+        """Return bool [G]: who leaves after `layer`, of those who wait; nobody else is asked."""
+        leaves, places = np.zeros(len(running), dtype=bool), np.flatnonzero(waiting)
+        if not len(places):
+            return leaves
+        asked, index = running[places], self._index(places)
+        uids = [self.uids[row] for row in asked]
+        decided, logits = decide_tokens(
+            self.exit_policy, layer, [step] * len(asked), uids, before[index], after[index], self.model.logits
+        )
+        leaves[places] = decided.cpu().numpy()
+        for place, row in enumerate(asked.tolist()):
+            self.rows[row].checks += 1
+            if logits is not None and leaves[places[place]]:
+                self._said[row] = logits[place, 0]
+        return leaves
+
+    def _logits(self, step: int, active: np.ndarray) -> Tensor:
+        """Return the logits [G, V] of each active row at its exit: those by which it left, where it did."""
+        if not self._said:
+            return self.model.logits(self.exit_states[self._index(active), step][:, None])[:, 0]
+        silent = np.array([row for row in active if row not in self._said], dtype=int)
+        if len(silent):
+            logits = self.model.logits(self.exit_states[self._index(silent), step][:, None])[:, 0]
+            self._said |= dict(zip(silent.tolist(), logits, strict=True))
+        return torch.stack([self._said[row] for row in active.tolist()])
 
     def _leave(self, layer: int, step: int, rows: np.ndarray, states: Tensor) -> None:
         self.exit_states[self._index(rows), step] = states[:, 0]

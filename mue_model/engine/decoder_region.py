@@ -23,7 +23,7 @@ from mue_model.engine.scheduler import Scheduler, Stage
 from mue_model.engine.slots import grown_array
 from mue_model.engine.streams import StreamStore
 from mue_model.engine.stretches import checked_at, stretches_of
-from mue_model.exits import ExitPolicy, decide_at
+from mue_model.exits import ExitPolicy, decide_tokens, signal_of
 from mue_model.model import MueModel
 from mue_model.rows import ExitTrace, RowError, RowResult
 
@@ -55,6 +55,8 @@ class DecoderRegion:
         layers = model.config.decoder_layers
         self._layers = [model.decoder_layer(layer) for layer in range(layers)]
         self._checked = checked_at(exit_policy, "decoder", layers, generation.max_tokens)
+        self._checks = self._checked.cumsum(axis=0)
+        """[L, S]: checks of a token that has run so many layers, the first row one."""
         self._stretches = stretches_of(self._checked)
         self._flights: dict[int, Flight] = {}
         self._searches: dict[int, BeamSearch] = {}
@@ -106,18 +108,20 @@ class DecoderRegion:
         state = store.state.index_select(0, to_device(store.lines(slots), store.state))[:, None]
         for layer in range(*stretch):
             before, state = state, self._run_layer(layer, slots, steps, state)
-        leaves = self._decide(stretch.end - 1, slots, steps, before, state)
+        leaves, logits = self._decide(stretch.end - 1, slots, steps, before, state)
         state = state[:, 0]
-        stays = np.flatnonzero(~leaves)
-        if len(stays):
+        goes, stays = np.flatnonzero(leaves), np.flatnonzero(~leaves)
+        if len(goes):
+            leaving, kept = self._some(state, slots, goes)
+            store.leave_layers(leaving, steps[goes], stretch.end, kept)
+            if logits is None:
+                self.scheduler.push(Stage(DECODER, self._head), leaving.tolist())
+            else:
+                self._take_tokens(leaving, logits)
+        if len(stays):  # last: taking tokens may raise, and then the whole group runs again
             moving, kept = self._some(state, slots, stays)
             store.state.index_copy_(0, to_device(store.lines(moving), state), kept)
             self.scheduler.push(Stage(DECODER, place + 1), moving.tolist())
-        goes = np.flatnonzero(leaves)
-        if len(goes):
-            leaving, kept = self._some(state, slots, goes)
-            store.leave_layers(leaving, store.step[leaving], stretch.end, kept)
-            self.scheduler.push(Stage(DECODER, self._head), leaving.tolist())
 
     def _some(self, state: Tensor, slots: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, Tensor]:
         """Return the slots at `places` of a group, and their states."""
@@ -184,23 +188,35 @@ class DecoderRegion:
         store.exits.view(-1, states.shape[2]).index_copy_(0, cells, states[:, 0])
         store.run_through[slots, steps] = layer + 1
 
-    def _decide(self, layer: int, slots: np.ndarray, steps: np.ndarray, before: Tensor, after: Tensor) -> np.ndarray:
-        """Return bool [G]: whose token leaves after `layer`."""
+    def _decide(
+        self, layer: int, slots: np.ndarray, steps: np.ndarray, before: Tensor, after: Tensor
+    ) -> tuple[np.ndarray, Tensor | None]:
+        """Return bool [G], whose token leaves after `layer`, and their logits [.., beams, V] if they are at hand."""
         if layer + 1 == self.model.config.decoder_layers:
-            return np.ones(len(slots), dtype=bool)
-        checked = self._checked[layer, steps]
-        uids = [self._flights[slot].row.uid for slot in slots.tolist()]
-        states = before.view(len(slots), self.store.beams, -1), after.view(len(slots), self.store.beams, -1)
-        decided = decide_at(self.exit_policy, "decoder", layer, steps.tolist(), uids, *states).cpu().numpy()
-        self.store.checks[slots] += checked
-        leaves: np.ndarray = decided & checked
-        return leaves
+            return np.ones(len(slots), dtype=bool), None
+        leaves = np.zeros(len(slots), dtype=bool)
+        asked = np.flatnonzero(self._checked[layer, steps])
+        if not len(asked):
+            return leaves, None
+        uids = [self._flights[slot].row.uid for slot in slots[asked].tolist()]
+        first, second = (
+            self._some(state[:, 0], slots, asked)[1].view(len(asked), self.store.beams, -1) for state in (before, after)
+        )
+        decided, logits = decide_tokens(
+            self.exit_policy, layer, steps[asked].tolist(), uids, first, second, self.model.logits
+        )
+        leaves[asked] = found = decided.cpu().numpy()
+        return leaves, None if logits is None else logits[to_device(np.flatnonzero(found), logits)]
 
     def _run_head(self, slots: np.ndarray) -> None:
-        """Choose the next token of each beam; rows that have ended leave."""
+        """Run the head for tokens that have left the layers without it."""
+        states = self.store.exit_states(slots, self.store.step[slots])
+        self._take_tokens(slots, self.model.logits(states[:, None]).view(len(slots), self.store.beams, -1))
+
+    def _take_tokens(self, slots: np.ndarray, logits: Tensor) -> None:
+        """Choose the next token of each beam by logits [G, beams, V]; rows that have ended leave."""
         store, model = self.store, self.model
         steps = store.step[slots]
-        logits = model.logits(store.exit_states(slots, steps)[:, None]).view(len(slots), store.beams, -1)
         sums = logits.sum(dim=(1, 2), dtype=torch.promote_types(logits.dtype, torch.float32))
         finite = sums.isfinite().cpu().numpy()
         choose = self._choose_greedily if store.beams == 1 else self._choose_with_beams
@@ -260,21 +276,22 @@ class DecoderRegion:
             return
         store, main = self.store, self.main
         tokens = search.best if search else tuple(store.tokens[slot, :length].tolist())
-        text = self.text or main
+        text, depths = self.text or main, store.depths[slot, :length]
         trace = ExitTrace(
             grid=flight.grid,
             prompt_tokens=len(flight.row.prompt_ids),
             image=int(main.layers_run[flight.image]),
             text=int(text.layers_run[flight.text if self.text else flight.image]),
-            decoder=tuple(store.depths[slot, :length].tolist()),
+            decoder=tuple(depths.tolist()),
             checks=(
                 int(main.checks[flight.image]),
                 int(self.text.checks[flight.text]) if self.text else 0,
-                int(store.checks[slot]),
+                int(self._checks[depths - 1, np.arange(length)].sum()),
             ),
             kv_fills=int(store.kv_fills[slot]),
             cross_kv_layers=int(store.cross_layers[slot]),
             kv_policy=self.kv_policy,
+            decoder_signal=signal_of(self.exit_policy),
             beams=store.beams,
         )
         cut = len(tokens) == store.steps if search else tokens[-1] != self.model.config.eos_token_id

@@ -16,7 +16,7 @@ from mue_model.model import MueModel
 
 FIRST_SLOTS = 16
 _BY_LINE = ("state", "exits")
-_BY_SLOT = ("step", "tokens", "depths", "run_through", "checks", "kv_fills", "cross_layers", "shared_kv", "origin")
+_BY_SLOT = ("step", "tokens", "depths", "run_through", "kv_fills", "cross_layers", "shared_kv", "origin")
 
 
 class RowStore:
@@ -46,7 +46,6 @@ class RowStore:
         self.depths = np.zeros((0, steps), dtype=np.int64)
         self.run_through = np.zeros((0, steps), dtype=np.int64)
         """Layers that the state in `exits` has been run through."""
-        self.checks = np.zeros(0, dtype=np.int64)
         self.kv_fills = np.zeros(0, dtype=np.int64)
         self.cross_layers = np.zeros(0, dtype=np.int64)
         """Layers that some token of the row has reached."""
@@ -63,7 +62,7 @@ class RowStore:
             slot = self.slots.take()
         assert slot is not None
         self.held[:, slot] = 0
-        for array in (self.step, self.checks, self.kv_fills, self.cross_layers, self.shared_kv):
+        for array in (self.step, self.kv_fills, self.cross_layers, self.shared_kv):
             array[slot] = 0
         self.origin[slot] = (slot * self.beams + self._beams)[:, None]
         return slot

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mue_model.config import ModelConfig
+from mue_model.config import DecoderSignal, ModelConfig
 from mue_model.rows import ExitTrace
 from mue_model.tuning.net_work import Sharing
 
@@ -22,12 +22,12 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True)
 class Cells:
-    """Similarities and answers of the rows of one task. E encoder layers, D decoder layers, T steps (1: candidates)."""
+    """Signals and answers of the rows of one task. E encoder layers, D decoder layers, T steps (1: candidates)."""
 
     encoder: dict[str, Floats]
     """By stage, image and text or joint: [N, E - 1], the similarity after each layer but the last."""
     decoder: Floats
-    """[N, E, E, D - 1, T]: similarity after each decoder layer but the last, with the memory of each image depth from 1
+    """[N, E, E, D - 1, T]: the signal after each decoder layer but the last, with the memory of each image depth from 1
     on and each text depth. Of a joint stream the second E is 1."""
     holds: Bools
     """[N, E, E, D, T]: of captions, whether the token is the one that full depth says behind the same tokens; of
@@ -36,6 +36,8 @@ class Cells:
     """[N]: whether the row is right if all of it holds. Of captions, whether it is right at full depth."""
     traces: tuple[ExitTrace, ...]
     """What each row executed at full depth."""
+    decoder_signal: DecoderSignal = "similarity"
+    """What `decoder` is of texts' tokens. Candidates have similarities."""
     sharing: Sharing
     """Which rows a job encodes together."""
 

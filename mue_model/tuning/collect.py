@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from mue_model.candidates import best_candidate, targets_of
-from mue_model.config import GenerationConfig
+from mue_model.config import DecoderSignal, GenerationConfig
 from mue_model.decoding import greedy_tokens
 from mue_model.engine.score import ScoreTables, embed_targets, score_layer, scores_of
 from mue_model.engine.tables import Geometry, build_tables
-from mue_model.exits import row_similarity
+from mue_model.exits import confidence, row_similarity
 from mue_model.full_depth import EncodedBatch, decode_batch, encode_batch, encode_images
 from mue_model.grid import grid_of
 from mue_model.model import MueModel
@@ -41,6 +41,7 @@ def collect(
     gold: Sequence[str | None],
     generation: GenerationConfig,
     *,
+    decoder_signal: DecoderSignal = "similarity",
     progress: Callable[[int], None] = lambda _: None,
 ) -> Cells:
     """Return the cells of rows of one task.
@@ -52,6 +53,7 @@ def collect(
         right: Whether the answer is right.
         gold: The right label of rows with candidates.
         generation: How texts were decoded; greedily.
+        decoder_signal: What tells of a text's token whether it has settled.
         progress: Is told the rows done so far.
     """
     config, stages = model.config, encoder_stages(model.config)
@@ -73,14 +75,24 @@ def collect(
             if biases is not None:
                 found = _score(model, chosen, memory, biases, [gold[place] for place in batch])
             else:
-                found = _reread(model, memory, [full[place].tokens for place in batch], steps, generation)
+                found = _reread(
+                    model, memory, [full[place].tokens for place in batch], steps, generation, decoder_signal
+                )
             decoder[(batch, *cell)], holds[(batch, *cell)] = found
         done += len(batch)
         progress(done)
     eligible = np.ones(len(rows), bool) if rows[0].candidates else np.array(right, bool)
     traces = tuple(result.trace for result in full if result.trace is not None)
     sharing = Sharing.of(config, rows)
-    return Cells(encoder=encoder, decoder=decoder, holds=holds, eligible=eligible, traces=traces, sharing=sharing)
+    return Cells(
+        encoder=encoder,
+        decoder=decoder,
+        holds=holds,
+        eligible=eligible,
+        traces=traces,
+        decoder_signal=decoder_signal,
+        sharing=sharing,
+    )
 
 
 def _batches(rows: Sequence[RowInput]) -> Iterator[list[int]]:
@@ -119,8 +131,9 @@ def _reread(
     texts: Sequence[tuple[int, ...]],
     steps: int,
     generation: GenerationConfig,
+    decoder_signal: DecoderSignal,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return similarities [N, D - 1, T] of each text's tokens, and whether each depth would say them, [N, D, T]."""
+    """Return the signal [N, D - 1, T] of each text's tokens, and whether each depth would say them, [N, D, T]."""
     config = model.config
     inputs = torch.full((len(texts), steps), config.pad_token_id, device=model.device)
     for row, text in enumerate(texts):
@@ -130,15 +143,16 @@ def _reread(
     places = torch.tensor(tokens, device=model.device).unbind(1)
     at = tuple(np.array(tokens).T)
     histories, said = [texts[row][:step] for row, step in tokens], np.array([texts[row][step] for row, step in tokens])
-    similarities = np.zeros((len(texts), config.decoder_layers - 1, steps), np.float32)
+    signals = np.zeros((len(texts), config.decoder_layers - 1, steps), np.float32)
     holds = np.ones((len(texts), config.decoder_layers, steps), bool)
     for layer, (before, after) in enumerate(pairwise(states)):
+        logits = model.logits(after[places])
         if layer + 1 < config.decoder_layers:
             pair = before[places][:, None], after[places][:, None]
-            similarities[at[0], layer, at[1]] = row_similarity(*pair).cpu().numpy()
-        logits = model.logits(after[places])
+            signal = row_similarity(*pair) if decoder_signal == "similarity" else confidence(logits)
+            signals[at[0], layer, at[1]] = signal.cpu().numpy()
         holds[at[0], layer, at[1]] = greedy_tokens(logits, histories, generation, config, overwrite=True) == said
-    return similarities, holds
+    return signals, holds
 
 
 def _score_tables(model: MueModel, row: RowInput) -> ScoreTables:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mue_model.config import ExitConfig, ModelConfig
+from mue_model.config import DecoderSignal, ExitConfig, ModelConfig
 from mue_model.tuning.cells import Bools, Floats
 
 NEVER = 1.0
@@ -20,7 +20,7 @@ ALWAYS = -1.0001
 """Below every cosine, a rounded one too."""
 SHARES = (0.2, 0.4, 0.6, 0.8)
 """Of those that reach a layer, the share that leaves there."""
-RISKS = (0.0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
+RISKS = (0.0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 """Of those that leave at a layer, the share that leaving may spoil."""
 _DIGITS = 7
 
@@ -33,7 +33,7 @@ class Seen:
     """What is known about the rows, or tokens, of one task at one stage."""
 
     similarity: Floats
-    """[M, L - 1], after each layer but the last."""
+    """[M, L - 1], after each layer but the last; of a text's tokens it may be their confidence."""
     spoilt: Bools
     """[M, L - 1]: whether leaving there makes wrong what full depth has right."""
 
@@ -50,10 +50,16 @@ def constant_vector(depth: int, layers: int) -> Vector:
     return tuple(ALWAYS if layer + 1 == depth < layers else NEVER for layer in range(layers))
 
 
-def exits_of(vectors: Mapping[str, Vector]) -> ExitConfig:
-    """Return exits with these thresholds by stage, and none elsewhere: candidates do not go by a text's unless told."""
+def exits_of(vectors: Mapping[str, Vector], decoder_signal: DecoderSignal = "similarity") -> ExitConfig:
+    """Return exits with these thresholds by stage, and none elsewhere: candidates do not go by a text's unless told.
+
+    Args:
+        vectors: By stage.
+        decoder_signal: What the decoder's thresholds are of, where there are some.
+    """
     exits = {stage: vector for stage, vector in vectors.items() if min(vector) < NEVER}
-    return ExitConfig.model_validate(({"candidates": NEVER} if "decoder" in exits else {}) | exits)
+    own = {"candidates": NEVER, "decoder_signal": decoder_signal} if "decoder" in exits else {}
+    return ExitConfig.model_validate(own | exits)
 
 
 def is_constant(vector: Vector) -> bool:

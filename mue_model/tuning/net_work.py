@@ -45,13 +45,13 @@ class NetWork:
     executed: int
     """FLOPs."""
     checks: int
-    """FLOPs of similarity checks."""
+    """FLOPs of checks."""
     full: int
     """FLOPs executed at full depth, texts of the same lengths."""
     layers: Mapping[str, int]
     """Layer calls by image, text and decoder: of each stream, of each token, or of all answers of a row."""
     asked: Mapping[str, int]
-    """Similarity checks, likewise."""
+    """Checks, likewise; of confidences those in vain, for where a token leaves the head's run is not one more."""
 
     @property
     def share(self) -> float:
@@ -82,20 +82,26 @@ class NetWorkCounter:
         text = self._prompts.deepest(_ints(trace.text for trace in traces))
         checks = np.array([trace.checks for trace in traces], np.int64).reshape(-1, 3)
         asked = {"image": self._images.deepest(checks[:, 0]), "text": self._prompts.deepest(checks[:, 1])}
-        targets = _ints(trace.candidates * trace.target_length or 1 for trace in traces)
         values = (asked["image"] * self._main.tokens).sum() + (asked["text"] * self._text.tokens).sum()
-        values += (checks[:, 2] * targets).sum()
+        own = sum(costs.decoder_check_flops(self._config, trace) for trace in traces)
         return NetWork(
             executed=self._executed(traces, image, text),
-            checks=int(values) * costs.CHECK_FLOPS_PER_VALUE * self._config.d_model,
+            checks=int(values) * costs.CHECK_FLOPS_PER_VALUE * self._config.d_model + own,
             full=self._at_full_depth(traces),
             layers={
                 "image": int(image.sum()),
                 "text": 0 if self._config.streams == "joint" else int(text.sum()),
                 "decoder": sum(sum(trace.decoder) for trace in traces),
             },
-            asked={**{stage: int(own.sum()) for stage, own in asked.items()}, "decoder": int(checks[:, 2].sum())},
+            asked={
+                **{stage: int(own.sum()) for stage, own in asked.items()},
+                "decoder": sum(self._asked(trace) for trace in traces),
+            },
         )
+
+    def _asked(self, trace: ExitTrace) -> int:
+        sure = trace.decoder_signal == "confidence" and not trace.candidates
+        return costs.heads_in_vain(self._config, trace) if sure else trace.checks[2]
 
     def _executed(self, traces: Sequence[ExitTrace], image: Ints, text: Ints) -> int:
         cross = _ints(trace.cross_kv_layers for trace in traces)

@@ -83,7 +83,7 @@ def _joined(screen: Screen, kept: Mapping[str, Sequence[Vector]], progress: Call
         ]
         for chosen in product(*each):
             results = {task: result for _, _, tasks in chosen for task, result in tasks.items()}
-            exits = exits_of({**streams, **{last: vector for last, vector, _ in chosen}})
+            exits = exits_of({**streams, **{last: vector for last, vector, _ in chosen}}, screen.decoder_signal)
             found.append(Proposal(exits=exits, quality=screen.quality(results), spent_share=screen.spent(results)))
         progress(len(found))
     return found

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mue_model import costs
-from mue_model.config import ExitConfig, ModelConfig
+from mue_model.config import DecoderSignal, ExitConfig, ModelConfig
 from mue_model.rows import ExitTrace
 from mue_model.tuning.by import By
 from mue_model.tuning.cells import Bools, Cells, encoder_stages
@@ -68,6 +68,11 @@ class Screen:
     def last_stages(self) -> tuple[str, ...]:
         """Return the decoder's stages that some task has, each once."""
         return tuple(dict.fromkeys(cells.last_stage for cells in self.cells.values()))
+
+    @property
+    def decoder_signal(self) -> DecoderSignal:
+        """Return what texts' tokens are judged by."""
+        return next((own.decoder_signal for own in self.cells.values() if own.last_stage == "decoder"), "similarity")
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -127,6 +132,7 @@ class Screen:
                         int(token_checks[row, :steps].sum()),
                     ),
                     kv_fills=0 if full.candidates else filled_later(own),
+                    decoder_signal="similarity" if full.candidates else cells.decoder_signal,
                     cross_kv_layers=max(own),
                 )
             )

@@ -32,7 +32,7 @@ def worthwhile(screen: Screen, exits: ExitConfig) -> ExitConfig:
                 threshold > ALWAYS and screen.spent(without) <= screen.spent(with_check)
             ):
                 vectors = dropped
-    return exits_of({stage: vectors[stage] for stage in screen.stages})
+    return exits_of({stage: vectors[stage] for stage in screen.stages}, screen.decoder_signal)
 
 
 def _traffic(found: Iterable[Screened], stage: str, layer: int) -> tuple[int, int]:

@@ -96,6 +96,32 @@ def test_an_exit_that_rounding_decides_is_a_near_tie(
         assert "image similarity within 2" in said.why
 
 
+@pytest.mark.parametrize(("distance", "outcome"), [(2e-5, "near tie"), (3e-3, "mismatch")])
+def test_a_confidence_that_rounding_decides_is_a_near_tie(
+    job: JobModel, row: RowInput, distance: float, outcome: str
+) -> None:
+    answers = SecondAnswer(replace(job, exits=ExitConfig(decoder=(0.5, *[1.0] * 5), decoder_signal="confidence")))
+
+    def first_depth(threshold: float) -> int:
+        answers._policy._thresholds["decoder"] = (threshold, *[1.0] * 5)
+        trace = answers._run(answers._model, row).trace
+        assert trace is not None
+        return trace.decoder[0]
+
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if first_depth(middle) == 1 else (low, middle)
+    assert first_depth(low - 1e-5) == 1
+    left = recorded(answers._run(answers._model, row))
+    assert first_depth(low + distance) == 6
+
+    said = answers.against(row, left)
+
+    assert said.outcome == outcome
+    assert outcome != "near tie" or "decoder confidence within 2" in said.why
+
+
 def test_another_token_is_a_mismatch(job: JobModel, row: RowInput) -> None:
     answers = SecondAnswer(job)
     wrong = recorded(answers._run(answers._model, row))

@@ -35,6 +35,8 @@ class Studied:
     gold: dict[str, list[str | None]]
     """The right label of rows with candidates: mostly what full depth says."""
     cells: dict[str, Cells]
+    by_confidence: Cells
+    """Of the captions: how sure the head is of each token, instead of similarities."""
 
     @property
     def screen(self) -> Screen:
@@ -75,5 +77,6 @@ def study(model: MueModel, make_rows: Callable[..., list[RowInput]]) -> Studied:
     right["entailment"] = [
         result.label == own for result, own in zip(full["entailment"], gold["entailment"], strict=True)
     ]
-    cells = {task: collect(model, rows[task], full[task], right[task], gold[task], GENERATION) for task in rows}
-    return Studied(model, rows, full, right, gold, cells)
+    facts = {task: (model, rows[task], full[task], right[task], gold[task], GENERATION) for task in rows}
+    cells = {task: collect(*own) for task, own in facts.items()}
+    return Studied(model, rows, full, right, gold, cells, collect(*facts["caption"], decoder_signal="confidence"))

@@ -56,7 +56,8 @@ def test_it_is_the_engines_account(
 ) -> None:
     model = small_model(streams=streams)
     rows = asked(make_rows) if task == "entailment" else make_rows(9, prompt_ids=(0, 5, 6, 2))
-    for exits in (ExitConfig(), ExitConfig(image=0.7, text=0.7, joint=0.7, decoder=0.7)):
+    sure = ExitConfig(image=0.7, joint=0.7, decoder=0.08, decoder_signal="confidence")
+    for exits in (ExitConfig(), ExitConfig(image=0.7, text=0.7, joint=0.7, decoder=0.7), sure):
         results = answered(model, rows, exits)
         traces = [own.trace for own in results if own.trace is not None]
         found = net_work(model.config, rows, traces)
@@ -79,6 +80,21 @@ def test_calls_and_checks_are_counted_once_for_what_is_shared(
     found = net_work(model.config, rows, [own.trace for own in results if own.trace is not None])
     assert found.layers == {"image": 5 * 2, "text": 3 * 2, "decoder": 15 * 2}
     assert found.asked == {"image": 5, "text": 3, "decoder": 15}
+
+
+def test_of_confidences_those_in_vain_are_asked(
+    small_model: Callable[..., MueModel], make_rows: Callable[..., list[RowInput]]
+) -> None:
+    """A token that leaves takes the logits along that it would need anyway."""
+    model, rows = small_model(), make_rows(1)
+    trace = answered(model, rows, ExitConfig())[0].trace
+    assert isinstance(trace, ExitTrace)
+    layers = model.config.decoder_layers
+    left = replace(trace, decoder=(1, 3, layers), checks=(0, 0, 1 + 3 + 3), decoder_signal="confidence")
+    found = net_work(model.config, rows, [left])
+    assert found.asked["decoder"] == 0 + 2 + 3
+    assert found.checks == 3 * model.config.vocab_size * 7
+    assert net_work(model.config, rows, [replace(left, decoder_signal="similarity")]).asked["decoder"] == 7
 
 
 def test_the_deepest_row_decides_what_a_stream_takes(

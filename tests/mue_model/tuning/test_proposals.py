@@ -43,6 +43,15 @@ def test_what_was_not_tuned_stays_at_full_depth(studied: Callable[[str], Any]) -
         assert set(left_out) == {1.0}
 
 
+def test_thresholds_of_confidences_say_so(studied: Callable[[str], Any]) -> None:
+    found = studied("decomposed")
+    for cells, signal in ((found.cells["caption"], "similarity"), (found.by_confidence, "confidence")):
+        screen = Screen(found.model.config, {"caption": cells})
+        front = propose(screen, points=8, floor=0.5, progress=lambda *_: None).front
+        signals = {own.exits.decoder_signal for own in front if own.exits.decoder != 1.0}
+        assert signals == {signal}
+
+
 def test_a_floor_that_nothing_reaches_leaves_what_keeps_most(studied: Callable[[str], Any]) -> None:
     screen = studied("decomposed").screen
     best = propose(screen, points=4, floor=1.5, progress=lambda *_: None).front

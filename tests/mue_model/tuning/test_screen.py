@@ -82,6 +82,22 @@ def test_decoder_depths_of_captions_are_those_of_a_free_run_up_to_skipped_keys(s
     assert compared > 5
 
 
+def test_tokens_by_confidence_are_those_of_a_free_run_up_to_skipped_keys(studied: Callable[[str], Any]) -> None:
+    """What the head costs where a token goes on is in the trace, and so is what the checks cost."""
+    found, compared, early = studied("decomposed"), 0, 0
+    screen = Screen(found.model.config, {"caption": found.by_confidence})
+    for exits in points(screen, count=30):
+        sure = exits.model_copy(update={"decoder_signal": "confidence"})
+        screened = screen.of(sure)["caption"]
+        for own, trace, kept in zip(found.free("caption", sure), screened.traces, screened.right, strict=True):
+            if kept and not trace.kv_fills:
+                assert own.trace == trace
+                compared += 1
+                early += min(trace.decoder) < found.model.config.decoder_layers
+    assert compared > 5
+    assert early
+
+
 def test_full_depth_keeps_everything(studied: Callable[[str], Any]) -> None:
     found = studied("decomposed")
     full = found.screen.of(ExitConfig())
