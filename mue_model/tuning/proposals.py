@@ -14,7 +14,7 @@ from mue_model.tuning.family import Vector, exits_of, is_constant, vectors_of
 from mue_model.tuning.screen import Screen, pareto, thinned
 from mue_model.tuning.worth import worthwhile
 
-STAGE_VECTORS = 12
+STAGE_VECTORS = 20
 """Vectors of one stage that meet those of the others, beside the constant depths."""
 
 
