@@ -86,9 +86,13 @@ def decide_at(
     return leaves
 
 
-def signal_of(policy: ExitPolicy) -> DecoderSignal:
-    """Return what `policy` judges decoded tokens by: its attribute `decoder_signal`, if it has one."""
-    signal: DecoderSignal = getattr(policy, "decoder_signal", "similarity")
+def signal_of(policy: ExitPolicy, uid: str = "") -> DecoderSignal:
+    """Return what `policy` judges decoded tokens of a row by: its attribute `decoder_signal`, if it has one.
+
+    Asks the policy's method of this name, if it has one: of a row that goes by no confidence the head is not asked.
+    """
+    own = getattr(policy, "signal_of", None)
+    signal: DecoderSignal = own(uid) if own is not None else getattr(policy, "decoder_signal", "similarity")
     return signal
 
 
@@ -101,9 +105,9 @@ def decide_tokens(
     after: Tensor,
     head: Callable[[Tensor], Tensor],
 ) -> tuple[Tensor, Tensor | None]:
-    """Return bool [G], whose tokens leave after `layer`, and the logits [G, B, V] if the policy goes by confidence.
+    """Return bool [G], whose tokens leave after `layer`, and if by confidence their logits [.., B, V], all they need.
 
-    Whoever leaves needs no other logits.
+    Where some rows go by confidence the others stay.
 
     Args:
         policy: Decides.
@@ -114,10 +118,16 @@ def decide_tokens(
         after: The same after it.
         head: From states to logits.
     """
-    if signal_of(policy) == "similarity":
+    places = [place for place, uid in enumerate(uids) if signal_of(policy, uid) == "confidence"]
+    if not places:
         return decide_at(policy, "decoder", layer, steps, uids, before, after), None
-    logits = head(after)
-    return cast(ReadsLogits, policy).decide_by_logits(layer, steps, uids, logits), logits
+    asked = torch.tensor(places, device=after.device)
+    logits = head(after if len(places) == len(uids) else after[asked])
+    own = [steps[place] for place in places], [uids[place] for place in places]
+    found = cast(ReadsLogits, policy).decide_by_logits(layer, *own, logits)
+    leaves = torch.zeros(len(uids), dtype=torch.bool, device=after.device)
+    leaves[asked] = found
+    return leaves, logits[found]
 
 
 class NeverExit:

@@ -11,6 +11,7 @@ from typing import cast
 
 from torch import Tensor
 
+from mue_model.config import DecoderSignal
 from mue_model.exits import ExitPolicy, ReadsLogits, Stage, decide_at, sharing_class, signal_of
 from mue_model.rows import RowInput
 
@@ -34,12 +35,15 @@ class MarkedAtFullDepth:
     def __init__(self, policy: ExitPolicy) -> None:
         self._policy = policy
         self.row_dependent = getattr(policy, "row_dependent", True)
-        self.decoder_signal = signal_of(policy)
 
     def sharing_class(self, uid: str) -> str | None:
         """Marked rows may share among themselves, if others may."""
         own = sharing_class(self._policy, uid)
         return own if own is None or not uid.endswith(_MARK) else own + _MARK
+
+    def signal_of(self, uid: str) -> DecoderSignal:
+        """Return that of `policy`; of marked rows no head is asked."""
+        return "similarity" if uid.endswith(_MARK) else signal_of(self._policy, uid)
 
     def may_exit(self, stage: Stage, layer: int, step: int) -> bool:
         """Return whether a row that is not marked may."""
@@ -56,8 +60,8 @@ class MarkedAtFullDepth:
         return self._but_marked(decide_at(self._policy, stage, layer, steps, uids, before, after), uids)
 
     def decide_by_logits(self, layer: int, steps: Sequence[int], uids: Sequence[str], logits: Tensor) -> Tensor:
-        """Return what `policy` decides by logits, and false for marked rows."""
-        return self._but_marked(cast(ReadsLogits, self._policy).decide_by_logits(layer, steps, uids, logits), uids)
+        """Return what `policy` decides by logits of rows that are not marked."""
+        return cast(ReadsLogits, self._policy).decide_by_logits(layer, steps, uids, logits)
 
     def _but_marked(self, decided: Tensor, uids: Sequence[str]) -> Tensor:
         places = [place for place, uid in enumerate(uids) if uid.endswith(_MARK)]

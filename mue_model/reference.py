@@ -106,7 +106,7 @@ def decode_row(
         kv_fills=decoder.kv_fills,
         cross_kv_layers=max(decoder.depths),
         kv_policy=kv_policy,
-        decoder_signal=signal_of(policy),
+        decoder_signal=signal_of(policy, uid),
         beams=generation.beams,
     )
     return RowResult(uid=uid, tokens=tokens, finish_reason=finish, trace=trace)

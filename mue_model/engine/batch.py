@@ -105,7 +105,7 @@ class BatchRunner:
             kv_fills=row.kv_fills,
             cross_kv_layers=max(row.depths),
             kv_policy=self.kv_policy,
-            decoder_signal=signal_of(self.exit_policy),
+            decoder_signal=signal_of(self.exit_policy, uid),
         )
         finish: FinishReason = "stop" if row.stopped else "length"
         return RowResult(uid=uid, tokens=tuple(row.tokens), finish_reason=finish, trace=trace)

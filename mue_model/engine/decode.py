@@ -144,10 +144,10 @@ class BatchDecoder:
             self.exit_policy, layer, [step] * len(asked), uids, before[index], after[index], self.model.logits
         )
         leaves[places] = decided.cpu().numpy()
-        for place, row in enumerate(asked.tolist()):
+        for row in asked:
             self.rows[row].checks += 1
-            if logits is not None and leaves[places[place]]:
-                self._said[row] = logits[place, 0]
+        if logits is not None:
+            self._said |= dict(zip(running[leaves].tolist(), logits[:, 0], strict=True))
         return leaves
 
     def _logits(self, step: int, active: np.ndarray) -> Tensor:

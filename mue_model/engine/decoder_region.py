@@ -205,8 +205,8 @@ class DecoderRegion:
         decided, logits = decide_tokens(
             self.exit_policy, layer, steps[asked].tolist(), uids, first, second, self.model.logits
         )
-        leaves[asked] = found = decided.cpu().numpy()
-        return leaves, None if logits is None else logits[to_device(np.flatnonzero(found), logits)]
+        leaves[asked] = decided.cpu().numpy()
+        return leaves, logits
 
     def _run_head(self, slots: np.ndarray) -> None:
         """Run the head for tokens that have left the layers without it."""
@@ -291,7 +291,7 @@ class DecoderRegion:
             kv_fills=int(store.kv_fills[slot]),
             cross_kv_layers=int(store.cross_layers[slot]),
             kv_policy=self.kv_policy,
-            decoder_signal=signal_of(self.exit_policy),
+            decoder_signal=signal_of(self.exit_policy, flight.row.uid),
             beams=store.beams,
         )
         cut = len(tokens) == store.steps if search else tokens[-1] != self.model.config.eos_token_id
