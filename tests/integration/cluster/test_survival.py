@@ -13,7 +13,7 @@ from pipeline.ledger import Ledger
 from pipeline.storage import Storage
 
 GPU_NODE = {"num_cpus": 2, "num_gpus": 1}
-HALF = ("--set", "actors.num_gpus=0.5", "--set", "engine.rows_per_s=0.3", "--actors", "1:2")
+HALF = ("--set", "actors.num_gpus=0.5", "--set", "engine.rows_per_s=0.15", "--actors", "1:2")
 
 
 def actors_of(output: Path) -> set[str]:
