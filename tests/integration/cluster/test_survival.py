@@ -57,7 +57,7 @@ def test_two_jobs_on_shared_gpus_outlive_a_node_and_then_the_cluster(
     assert "no Ray answers" in gone.stderr
     user.nodes.close()
 
-    other = new_cluster(num_cpus=3, num_gpus=2)
+    other = new_cluster(num_cpus=3, num_gpus=4)
     for output in outputs:
         resumed = other.mue("resume", output, "--address", other.nodes.url, "--actors", 4, timeout_s=900)
         assert resumed.returncode == 0, resumed.stderr
