@@ -119,7 +119,7 @@ def _head_tokens(config: ModelConfig, trace: ExitTrace) -> int:
 
 def heads_in_vain(config: ModelConfig, trace: ExitTrace) -> int:
     """Return the runs of the head after which a token went on: whoever left early did so after one that it needed."""
-    if trace.candidates or trace.decoder_signal == "similarity":
+    if trace.decoder_signal == "similarity":
         return 0
     return trace.checks[2] - sum(depth < config.decoder_layers for depth in trace.decoder)
 
@@ -235,7 +235,7 @@ def check_flops(config: ModelConfig, trace: ExitTrace) -> int:
 def decoder_check_flops(config: ModelConfig, trace: ExitTrace) -> int:
     """Return the analytic cost of the checks of a row's decoded tokens, or of its candidates."""
     checks = trace.checks[2]
-    if trace.decoder_signal == "confidence" and not trace.candidates:
+    if trace.decoder_signal == "confidence":
         return CHECK_FLOPS_PER_LOGIT * config.vocab_size * trace.beams * checks
     return CHECK_FLOPS_PER_VALUE * config.d_model * checks * (trace.candidates * trace.target_length or 1)
 

@@ -118,7 +118,8 @@ def decide_tokens(
         after: The same after it.
         head: From states to logits.
     """
-    places = [place for place, uid in enumerate(uids) if signal_of(policy, uid) == "confidence"]
+    sure = signal_of(policy) == "confidence"  # of most rows; those that go by none are looked for only then
+    places = [place for place, uid in enumerate(uids) if sure and signal_of(policy, uid) == "confidence"]
     if not places:
         return decide_at(policy, "decoder", layer, steps, uids, before, after), None
     asked = torch.tensor(places, device=after.device)

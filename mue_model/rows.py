@@ -73,7 +73,8 @@ class ExitTrace:
     """Decoder layers whose cross-attention keys and values were projected."""
     kv_policy: Literal["propagate", "just_in_time", "holes"] = "propagate"
     decoder_signal: Literal["similarity", "confidence"] = "similarity"
-    """What decoded tokens were checked by; for a confidence the head ran, whose logits serve a token that leaves."""
+    """What decoded tokens were checked by; for a confidence the head ran, whose logits serve a token that leaves.
+    Candidates are always checked by similarity."""
     beams: int = 1
     """Beams that every decoding step was executed for; they share its depth."""
     candidates: int = 0

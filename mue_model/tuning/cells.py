@@ -37,7 +37,7 @@ class Cells:
     traces: tuple[ExitTrace, ...]
     """What each row executed at full depth."""
     decoder_signal: DecoderSignal = "similarity"
-    """What `decoder` is of texts' tokens. Candidates have similarities."""
+    """What `decoder` is; of candidates always similarities."""
     sharing: Sharing
     """Which rows a job encodes together."""
 

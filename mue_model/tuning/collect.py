@@ -90,7 +90,7 @@ def collect(
         holds=holds,
         eligible=eligible,
         traces=traces,
-        decoder_signal=decoder_signal,
+        decoder_signal="similarity" if rows[0].candidates else decoder_signal,
         sharing=sharing,
     )
 

@@ -100,8 +100,8 @@ class NetWorkCounter:
         )
 
     def _asked(self, trace: ExitTrace) -> int:
-        sure = trace.decoder_signal == "confidence" and not trace.candidates
-        return costs.heads_in_vain(self._config, trace) if sure else trace.checks[2]
+        by_confidence = trace.decoder_signal == "confidence"
+        return costs.heads_in_vain(self._config, trace) if by_confidence else trace.checks[2]
 
     def _executed(self, traces: Sequence[ExitTrace], image: Ints, text: Ints) -> int:
         cross = _ints(trace.cross_kv_layers for trace in traces)

@@ -132,7 +132,7 @@ class Screen:
                         int(token_checks[row, :steps].sum()),
                     ),
                     kv_fills=0 if full.candidates else filled_later(own),
-                    decoder_signal="similarity" if full.candidates else cells.decoder_signal,
+                    decoder_signal=cells.decoder_signal,
                     cross_kv_layers=max(own),
                 )
             )
