@@ -16,6 +16,8 @@ from mue_model.tuning.worth import worthwhile
 
 STAGE_VECTORS = 20
 """Vectors of one stage that meet those of the others, beside the constant depths."""
+NEAR = 0.75
+"""Of the points, the share that costs no more than the cheapest which the screen itself takes for good enough."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +39,16 @@ class Proposals:
     screened: int
 
 
-def propose(screen: Screen, *, points: int, floor: float, progress: Callable[[int, int], None]) -> Proposals:
+def propose(
+    screen: Screen, *, points: int, floor: float, progress: Callable[[int, int], None], aim: float = math.inf
+) -> Proposals:
     """Screen each stage's family alone, then the joint points of what is left; return at most `points` of the front.
 
     Args:
         screen: Over rows that no later test uses.
         points: Most points of the front, spread over its costs.
         floor: Points that keep less than this share of the quality are left out.
+        aim: Share of the quality that somebody asks for: most points are not to cost more than that needs.
         progress: Is told the points screened so far, and of how many.
     """
     families = {stage: vectors_of(screen.seen(stage)) for stage in screen.stages}
@@ -58,7 +63,7 @@ def propose(screen: Screen, *, points: int, floor: float, progress: Callable[[in
         kept[stage] = list(dict.fromkeys([*best, *filter(is_constant, family)]))
     joint = math.prod(map(len, kept.values()))
     tried = _joined(screen, kept, partial(_told, progress, done, done + joint))
-    front = [tried[place] for place in _front(tried, floor, points)]
+    front = _around(tried, floor, aim, points)
     without = [worthwhile(screen, proposal.exits) for proposal in front]
     final = _screened(screen, [exits for exits in dict.fromkeys(without) if exits != ExitConfig()])
     ordered = sorted(final, key=lambda proposal: (proposal.spent_share, -proposal.quality))
@@ -98,6 +103,16 @@ def _screened(
         found.append(Proposal(exits=exits, quality=screen.quality(own), spent_share=screen.spent(own)))
         progress(number)
     return found
+
+
+def _around(tried: Sequence[Proposal], floor: float, aim: float, most: int) -> list[Proposal]:
+    """Return the front, most of it where what keeps `aim` is to be found; the rest tells what more buys."""
+    enough = min((own.spent_share for own in tried if own.quality >= aim), default=math.inf)
+    near = [own for own in tried if own.spent_share <= enough]
+    better = max(own.quality for own in near)
+    dear = [own for own in tried if own.spent_share > enough and own.quality > better]
+    found = [near[place] for place in _front(near, floor, math.ceil(NEAR * most) if dear else most)]
+    return found + [dear[place] for place in _front(dear, floor, most - len(found))]
 
 
 def _front(tried: Sequence[Proposal], floor: float, most: int) -> list[int]:

@@ -16,7 +16,7 @@ device, which only a measured pace shows."""
 
 
 def worthwhile(screen: Screen, exits: ExitConfig) -> ExitConfig:
-    """Return `exits` without checks that let next to nobody go, or cost more than they save."""
+    """Return `exits` without checks that nobody reaches, that let next to nobody go, or cost more than they save."""
     vectors = exits.per_layer(screen.config)
     vectors.setdefault("candidates", vectors["decoder"])
     for stage in screen.stages:
@@ -28,8 +28,10 @@ def worthwhile(screen: Screen, exits: ExitConfig) -> ExitConfig:
             own = vectors[stage]
             dropped = {**vectors, stage: (*own[:layer], NEVER, *own[layer + 1 :])}
             without = screen.of(ExitConfig.model_validate(dropped))
-            if leaving < LEAST_LEAVING * asked or (
-                threshold > ALWAYS and screen.spent(without) <= screen.spent(with_check)
+            if (
+                not asked
+                or leaving < LEAST_LEAVING * asked
+                or (threshold > ALWAYS and screen.spent(without) <= screen.spent(with_check))
             ):
                 vectors = dropped
     return exits_of({stage: vectors[stage] for stage in screen.stages}, screen.decoder_signal)

@@ -28,6 +28,19 @@ def test_the_front_is_screened_and_sorted(streams: str, studied: Callable[[str],
     assert max(own.quality for own in front) >= screen.quality(shallow)
 
 
+def test_most_points_cost_no_more_than_what_is_asked_for(studied: Callable[[str], Any]) -> None:
+    screen, most, aim = studied("decomposed").screen, 8, 0.8
+    spread = propose(screen, points=most, floor=0.3, progress=lambda *_: None).front
+    found = propose(screen, points=most, floor=0.3, aim=aim, progress=lambda *_: None).front
+    enough = min(own.spent_share for own in found if own.quality >= aim)
+    assert enough <= min(own.spent_share for own in spread if own.quality >= aim)
+    near, beyond = ([own for own in found if (own.spent_share <= enough) is side] for side in (True, False))
+    assert beyond, "what more buys is told, too"
+    assert len(near) > len(beyond)
+    assert len(near) > len([own for own in spread if own.spent_share <= enough])
+    assert all(own.quality > aim for own in beyond)
+
+
 def test_candidates_are_tuned_by_themselves(studied: Callable[[str], Any]) -> None:
     front = propose(studied("decomposed").screen, points=8, floor=0.5, progress=lambda *_: None).front
     assert any(own.exits.candidates not in (None, own.exits.decoder) for own in front)

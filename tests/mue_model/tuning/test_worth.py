@@ -28,6 +28,13 @@ def test_checks_that_pay_stay_and_nobody_moves(studied: Callable[[str], Any]) ->
     assert screen.spent(screen.of(kept)) == screen.spent(screen.of(asked)) < 1
 
 
+def test_a_check_that_nobody_reaches_is_dropped(studied: Callable[[str], Any]) -> None:
+    screen = studied("decomposed").screen
+    asked = ExitConfig(text=(-1.0001, -1.0001, NEVER), decoder=(NEVER, -1.0001, -1.0001, NEVER))
+    kept = (NEVER, -1.0001, NEVER, NEVER)
+    assert worthwhile(screen, asked) == ExitConfig(text=(-1.0001, NEVER, NEVER), decoder=kept, candidates=kept)
+
+
 def test_streams_of_another_checkpoint_are_left_out(studied: Callable[[str], Any]) -> None:
     screen = studied("joint").screen
     kept = worthwhile(screen, ExitConfig(image=-1.0001, joint=(NEVER, -1.0001, NEVER)))
