@@ -3,13 +3,15 @@
     python benchmarks/quality.py MODEL drawn/test [--images 1000] [--point 'name={image: 0.97, decoder: 0.95}']
     python benchmarks/quality.py MODEL drawn/test --no-constant --blind
     python benchmarks/quality.py MODEL drawn/test --paper --timed 32 64 1 --timed-rows 300 --rounds 4
+    python benchmarks/quality.py MODEL drawn/test --beside 'shallow=OTHER_MODEL'
 
 Prints a table for each task and, as the last line, one JSON document. `kept` is quality over that of full depth, with a
 95 % interval of the same rows in pairs. Beside quality stand four measures that are not
 the same: layers, the paper's metric of layers (1 - layers run / layers there are), FLOPs of rows as if each ran alone
 and of a job that shares images and prompts (`work`), and time: that of the dense engine at each group size, as a ratio
-to full depth in the same round, every other round in the opposite order; the median counts. The last lines say how
-much of the time at full depth stem and head take, which no exit can save.
+to full depth in the same round, every other round in the opposite order; the median counts. A model beside runs at its
+own full depth, in turn with the points; its quality, FLOPs and time are over those of MODEL at full depth. The last
+lines say how much of the time at full depth stem and head take, which no exit can save.
 """
 
 from __future__ import annotations
@@ -38,14 +40,14 @@ from jobs.references import DEFAULT, field_references
 from jobs.trial import Trial, TrialScores
 from jobs.trial_questions import Question, Questions, trial_spec
 from jobs.tune_questions import image_of, is_right
-from mue_model.config import EngineConfig, ExitConfig
+from mue_model.config import EngineConfig, ExitConfig, ModelConfig
 from mue_model.loading import load_model
 from mue_model.metrics.entailment import LabelAccuracy
 from mue_model.model_folder import ModelFacts
 from mue_model.model_names import model_facts
 from mue_model.tuning.choice import paper_layer_metric
 from mue_model.tuning.family import constant_depth
-from mue_model.tuning.net_work import net_work
+from mue_model.tuning.net_work import NetWork, net_work
 from pipeline.row_field import RowField
 
 FULL = "full depth"
@@ -79,6 +81,16 @@ def points_of(arguments: argparse.Namespace, facts: ModelFacts, task: str) -> di
     return points
 
 
+def other_model(named: str, facts: ModelFacts) -> tuple[str, ModelFacts]:
+    """Return the name and the model of `name=MODEL`, which may differ in its layers alone: the rows are made once."""
+    name, _, model = named.partition("=")
+    other = model_facts(model)
+    as_deep = {"encoder_layers": facts.config.encoder_layers, "decoder_layers": facts.config.decoder_layers}
+    if other.config.model_copy(update=as_deep) != facts.config:
+        raise SystemExit(f"--beside {named}: '{other.name}' differs from '{facts.name}' in more than its layers")
+    return name, other
+
+
 def quality_of(scores: TrialScores | None) -> float | None:
     """Exact match of captions, accuracy of labels."""
     if scores is None:
@@ -106,11 +118,28 @@ def kept_of(trial: Trial, full: Trial) -> tuple[float, float]:
     return kept, 1.96 * math.sqrt(sum((own - kept * deep) ** 2 for own, deep in by_image.values())) / deeps
 
 
-def row_of(facts: ModelFacts, name: str, trial: Trial, full: Trial, times: dict[int, float]) -> dict[str, Any]:
-    """Everything about one point, ready for JSON."""
-    kept, within = kept_of(trial, full)
+def net_of(config: ModelConfig, trial: Trial) -> NetWork:
+    """What a job of these rows executes."""
     answered = [(question.row, result.trace) for question, result in trial.answers if result.trace is not None]
     rows, traces = zip(*answered, strict=True)
+    return net_work(config, rows, traces)
+
+
+def shares_of(facts: ModelFacts, ran: ModelFacts, trial: Trial, full: Trial) -> tuple[float, float]:
+    """FLOPs of rows as if each ran alone and of a job, over full depth: of the same lengths, or of another model's."""
+    net = net_of(ran.config, trial)
+    if ran is facts:
+        return trial.all.executed_share, net.share
+    deep = net_of(facts.config, full)
+    return trial.all.flops_executed / full.all.flops_executed, (net.executed + net.checks) / deep.full
+
+
+def row_of(
+    facts: ModelFacts, ran: ModelFacts, name: str, trial: Trial, full: Trial, times: dict[int, float]
+) -> dict[str, Any]:
+    """Everything about one point of `facts`, or about a model beside it, ready for JSON."""
+    kept, within = kept_of(trial, full)
+    flops_share, work_share = shares_of(facts, ran, trial, full)
     layers = {stream: mean or 0.0 for stream, mean in depth_facts(trial.all.depths).items()}
     return {
         "point": name,
@@ -123,8 +152,8 @@ def row_of(facts: ModelFacts, name: str, trial: Trial, full: Trial, times: dict[
         "layers": layers,
         "paper_layer_metric": paper_layer_metric(facts.config, layers),
         "layers_by_level": {level: depth_facts(scores.depths) for level, scores in trial.groups.items()},
-        "flops_share": trial.all.executed_share,
-        "work_share": net_work(facts.config, rows, traces).share,
+        "flops_share": flops_share,
+        "work_share": work_share,
         "time_share": times,
     }
 
@@ -176,17 +205,19 @@ def timed(
     arguments: argparse.Namespace,
     facts: ModelFacts,
     points: dict[str, ExitConfig],
+    beside: dict[str, ModelFacts],
     questions: list[Question],
     task: str,
 ) -> tuple[dict[str, dict[int, float]], float]:
     """Return the time over that of full depth by point and group size, and the seconds a row takes at full depth."""
-    found: dict[str, dict[int, float]] = {name: {} for name in points}
+    found: dict[str, dict[int, float]] = {name: {} for name in [*points, *beside]}
     chosen, a_row_s = questions[: arguments.timed_rows], 0.0
     for size in arguments.timed or [arguments.group_size]:
         asked = chosen if size > 1 else chosen[: len(chosen) // 2]
         runs = free_runs(
-            facts, points, asked, field_references(DEFAULT), task=task, group_size=size, rounds=arguments.rounds
-        )
+            facts, points, asked, field_references(DEFAULT),
+            task=task, group_size=size, rounds=arguments.rounds, beside=beside,
+        )  # fmt: skip
         for name, run in runs.items():
             pairs = zip(run.each_s, runs[FULL].each_s, strict=True)
             found[name][size] = statistics.median(mine / full for mine, full in pairs)
@@ -232,10 +263,14 @@ def main() -> None:
     parser.add_argument("--paper", action="store_true", help="MuE's own thresholds too")
     parser.add_argument("--tasks", nargs="+", default=["caption", "entailment"])
     parser.add_argument("--point", action="append", default=[], help="name={image: 0.97, ...}; repeatable")
+    parser.add_argument(
+        "--beside", action="append", default=[], help="name=MODEL, which takes the same rows; repeatable"
+    )
     parser.add_argument("--no-constant", dest="constant", action="store_false")
     parser.add_argument("--blind", action="store_true", help="grey pictures, entailment alone")
     arguments = parser.parse_args()
     facts = model_facts(arguments.model)
+    beside = dict(other_model(text, facts) for text in arguments.beside)
     limits = {"caption": arguments.images, "entailment": arguments.entailment_images}
     document: dict[str, Any] = {"model": facts.digest, "images": limits, "group_size": arguments.group_size}
     for task in ["entailment"] if arguments.blind else arguments.tasks:
@@ -252,10 +287,13 @@ def main() -> None:
             by=RowField.parse("json:level", option="level"),
             keep=len(questions),
             rounds=1,
+            beside=beside,
         )
         full = measured[FULL].trial
-        times, full_s = timed(arguments, facts, points, questions, task)
-        document[task] = [row_of(facts, name, run.trial, full, times[name]) for name, run in measured.items()]
+        times, full_s = timed(arguments, facts, points, beside, questions, task)
+        document[task] = [
+            row_of(facts, beside.get(name, facts), name, run.trial, full, times[name]) for name, run in measured.items()
+        ]
         show(task, document[task])
         if isinstance(full.all.answers, LabelAccuracy):
             document["confusion"] = full.all.answers.confusion

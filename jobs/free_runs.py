@@ -42,6 +42,7 @@ def free_runs(
     by: RowField | None = None,
     keep: int = 0,
     rounds: int = 2,
+    beside: Mapping[str, ModelFacts] | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, FreeRun]:
     """Run every point in turn, there and back again, so that a machine that changes its pace favours none.
@@ -56,21 +57,24 @@ def free_runs(
         by: As for `run_trial`.
         keep: Answers to return with each trial.
         rounds: How often every point runs; every other round is backwards.
+        beside: Other models by name, which take the same rows: each at full depth in its turn after the points.
         progress: Is told the questions answered so far, over all points.
     """
     found: dict[str, FreeRun] = {}
     one_thread = torch.get_num_threads() == 1 and pick_device("auto").type == "cpu"
     image_group_size = min(group_size, EngineConfig().image_group_size)
-    order = [name for number in range(rounds) for name in (reversed([*points]) if number % 2 else points)]
+    models = dict.fromkeys(points, facts) | dict(beside or {})
+    order = [name for number in range(rounds) for name in (reversed([*models]) if number % 2 else models)]
     for number, name in enumerate(order):
         settings = EngineConfig(device="auto", group_size=group_size, image_group_size=image_group_size)
-        engine = build_engine(facts, points[name], facts.generation, settings)
+        model = models[name]
+        engine = build_engine(model, points.get(name, ExitConfig()), facts.generation, settings)
         engine.submit([question.row for question in questions[:group_size]]).result()
         before = number * len(questions)
         trial = run_trial(
             questions,
             engine,
-            facts.config,
+            model.config,
             references,
             task=task,
             by=by,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from jobs.free_runs import free_runs
 from jobs.tune import Tuning
 from mue_model.config import ExitConfig
+from mue_model.model import MueModel
 from mue_model.model_names import model_facts
+from mue_model.training.export import write_model_folder
 from mue_model.tuning.family import constant_depth
 
 
@@ -39,3 +43,17 @@ def test_points_run_there_and_back(tuned: Tuning) -> None:
     assert all(run.trial.all.rows == 6 and len(run.trial.answers) == 2 for run in found.values())
     assert 0 < found["deep"].seconds == min(found["deep"].each_s)
     assert found["shallow"].trial.all.executed_share < found["deep"].trial.all.executed_share == 1
+
+
+def test_a_model_beside_runs_at_its_own_full_depth(tuned: Tuning, tmp_path: Path) -> None:
+    facts = model_facts("demo")
+    cut = facts.config.model_copy(update={"encoder_layers": 2, "decoder_layers": 2})
+    write_model_folder(MueModel(cut), facts.processor, facts.generation, tmp_path / "cut", lambda _: "card")
+    found = free_runs(
+        facts, {"deep": ExitConfig()}, tuned.asked.by_task["caption"][:2], tuned.asked.references,
+        task="caption", group_size=2, beside={"cut": model_facts(str(tmp_path / "cut"))},
+    )  # fmt: skip
+    assert list(found) == ["deep", "cut"]
+    deep, beside = (own.trial.all for own in found.values())
+    assert beside.executed_share == deep.executed_share == 1
+    assert (deep.depths.sums["image_layers_run"], beside.depths.sums["image_layers_run"]) == (12, 4)
