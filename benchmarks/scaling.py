@@ -2,7 +2,8 @@
 
 An actor of `engine.rows_per_s` sleeps most of the time, so two cores carry four of them: what is measured is whether
 the pipeline keeps its actors busy, not how fast a model is. Then one job is resized while it runs. Prints a table and,
-as the last line, one JSON document.
+as the last line, one JSON document. Exits with 1 where a job stays below `--least` of linear, or the resized one loses
+or doubles a row.
 """
 
 from __future__ import annotations
@@ -50,6 +51,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--actors", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--pace", type=float, default=2.0, help="rows a second of one actor")
+    parser.add_argument(
+        "--least", type=float, default=0.95, help="of linear: of so many times one actor's rows a second"
+    )
     parser.add_argument("--seconds", type=float, default=90.0, help="about how long each job answers")
     arguments = parser.parse_args()
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")  # on a busy machine
@@ -59,6 +63,11 @@ def main() -> None:
         found = [measured(folder, actors, arguments.pace, arguments.seconds) for actors in arguments.actors]
         resized = resized_job(folder, arguments.pace, arguments.seconds)
     report(found, resized, arguments.pace)
+    slow = [job["actors"] for job in found if job["of_linear"] < arguments.least]
+    if slow:
+        sys.exit(f"below {arguments.least} of linear: {slow} actors")
+    if resized["exit_code"] or not resized["distinct_rows"] == resized["live_rows"] == resized["rows"]:
+        sys.exit(f"the resized job did not commit every row once: {resized}")
 
 
 def measured(folder: Path, actors: int, pace: float, seconds: float) -> dict[str, Any]:
@@ -89,7 +98,8 @@ def measured(folder: Path, actors: int, pace: float, seconds: float) -> dict[str
 def resized_job(folder: Path, pace: float, seconds: float) -> dict[str, Any]:
     """Run a job with one actor, give it four in the middle, and say how long that took."""
     output = folder / "resized"
-    shards, done = draw(folder / "in-resized", round(3 * pace * seconds)), []
+    rows, done = round(3 * pace * seconds), []
+    shards = draw(folder / "in-resized", rows)
     output.mkdir()
     ledger = Ledger(Storage.open(str(output)))
 
@@ -102,8 +112,8 @@ def resized_job(folder: Path, pace: float, seconds: float) -> dict[str, Any]:
     asker.start()
     code = run(shards, output, 1, pace)
     asker.join()
-    rows = len({row["uid"] for table in ledger.read_live(columns=["uid"]) for row in table.to_pylist()})
-    facts = {"exit_code": code, "distinct_rows": rows}
+    live = [row["uid"] for table in ledger.read_live(columns=["uid"]) for row in table.to_pylist()]
+    facts = {"exit_code": code, "rows": rows, "live_rows": len(live), "distinct_rows": len(set(live))}
     return {"in_force_s": done[0].in_force_s, "first_part_s": done[0].first_part_s, **facts}
 
 

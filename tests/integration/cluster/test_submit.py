@@ -25,7 +25,7 @@ def test_a_job_is_submitted_resized_stopped_and_resumed(
     assert refused.returncode == 1
     assert "token" in refused.stderr
 
-    submitted = user.submit(corpus, output, "--set", "engine.rows_per_s=1.5", "--actors", "1")
+    submitted = user.submit(corpus, output, "--set", "engine.rows_per_s=0.6", "--actors", "1")
     assert submitted.returncode == 0, submitted.stderr
     facts = json.loads(submitted.stdout)
     assert facts["submission_id"].startswith("out-")
@@ -38,12 +38,14 @@ def test_a_job_is_submitted_resized_stopped_and_resumed(
     scaled = json.loads(user.mue("--json", "scale", output, "--actors", "2:2", "--wait", 400).stdout)
     assert scaled["ended"] is False
     assert 0 < scaled["in_force_s"] <= scaled["first_part_s"]
+    shrunk = json.loads(user.mue("--json", "scale", output, "--actors", "1:1", "--wait", 400).stdout)
+    assert (shrunk["ended"], 0 < shrunk["in_force_s"] <= shrunk["first_part_s"]) == (False, True)
     cancelled = json.loads(user.mue("--json", "cancel", output, "--wait", 300).stdout)
     assert cancelled["ended_s"] is not None
     rows = committed(output)
     assert 8 < rows < user.rows
     actors = {row["actor"] for table in Ledger(Storage.open(str(output))).read_live() for row in table.to_pylist()}
-    assert len(actors) == 3, "one at first, then two others"
+    assert len(actors) == 4, "one at first, then two others, then one again"
 
     resumed = user.mue("--json", "resume", output, "--actors", 2, "--wait", timeout_s=1400)
     assert resumed.returncode == 0, resumed.stderr
@@ -56,7 +58,7 @@ def test_a_job_is_submitted_resized_stopped_and_resumed(
     names = {name.split()[0] for name in user.nodes.metrics()}
     assert {"mue_rows", "mue_tokens", "mue_exits", "mue_occupancy"} <= names
     first, last = (user.mue("logs", output, "-n", number).stdout for number in (1, 2))
-    assert "the job goes on with 2 to 2 actors" in first
+    assert [f"the job goes on with {size} actor" in first for size in ("2 to 2", "1 to 1")] == [True, True]
     assert [line for line in first.splitlines() if line.startswith("{")], "one JSON object a line"
     assert "rows are in" in last
 
