@@ -22,6 +22,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
 from jobs.free_runs import free_runs
 from jobs.tune_certificate import FULL, losses_of
 from jobs.tune_questions import ask
@@ -97,7 +99,8 @@ def _all_losses(
             clusters[name] += own.clusters
             binary = binary and own.binary
         print(f"{number}/{len(shards)} shards, {len(next(iter(clusters.values()))):,} images", file=sys.stderr)
-    return {name: Losses(tuple(own), binary) for name, own in clusters.items()}
+    order = np.random.default_rng(0).permutation(len(next(iter(clusters.values()))))  # shards may differ in kind
+    return {name: Losses(tuple(own[place] for place in order), binary) for name, own in clusters.items()}
 
 
 def trials(lost: Mapping[str, Losses], *, each: int, alpha: float, delta: float) -> Trials:

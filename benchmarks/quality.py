@@ -23,10 +23,8 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)  # beside this file pi
 
 import argparse
 import json
-import math
 import statistics
 import time
-from collections import defaultdict
 from typing import Any
 
 import torch
@@ -36,10 +34,10 @@ from rich.table import Table
 
 from jobs.evaluation_view import depth_facts
 from jobs.free_runs import free_runs
+from jobs.kept import kept_of
 from jobs.references import DEFAULT, field_references
 from jobs.trial import Trial, TrialScores
 from jobs.trial_questions import Question, Questions, trial_spec
-from jobs.tune_questions import image_of, is_right
 from mue_model.config import EngineConfig, ExitConfig, ModelConfig
 from mue_model.loading import load_model
 from mue_model.metrics.entailment import LabelAccuracy
@@ -100,24 +98,6 @@ def quality_of(scores: TrialScores | None) -> float | None:
     return scores.answers.accuracy if scores.answers else None
 
 
-def kept_of(trial: Trial, full: Trial) -> tuple[float, float]:
-    """Return quality over full depth's on the same rows, and half of its 95 % interval: rows of an image together.
-
-    NaN where full depth has nothing right, as a rehearsal's model has not.
-    """
-    by_image: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
-    references = field_references(DEFAULT)
-    for (question, own), (_, deep) in zip(trial.answers, full.answers, strict=True):
-        image = by_image[image_of(question)]
-        image[0] += is_right(question, own, references)
-        image[1] += is_right(question, deep, references)
-    owns, deeps = (sum(right) for right in zip(*by_image.values(), strict=True))
-    if not deeps:
-        return math.nan, math.nan
-    kept = owns / deeps
-    return kept, 1.96 * math.sqrt(sum((own - kept * deep) ** 2 for own, deep in by_image.values())) / deeps
-
-
 def net_of(config: ModelConfig, trial: Trial) -> NetWork:
     """What a job of these rows executes."""
     answered = [(question.row, result.trace) for question, result in trial.answers if result.trace is not None]
@@ -138,15 +118,15 @@ def row_of(
     facts: ModelFacts, ran: ModelFacts, name: str, trial: Trial, full: Trial, times: dict[int, float]
 ) -> dict[str, Any]:
     """Everything about one point of `facts`, or about a model beside it, ready for JSON."""
-    kept, within = kept_of(trial, full)
+    kept = kept_of(trial, full, field_references(DEFAULT))
     flops_share, work_share = shares_of(facts, ran, trial, full)
     layers = {stream: mean or 0.0 for stream, mean in depth_facts(trial.all.depths).items()}
     return {
         "point": name,
         "rows": trial.all.rows,
         "quality": quality_of(trial.all),
-        "kept": kept,
-        "kept_within": within,
+        "kept": kept.share,
+        "kept_within": kept.within,
         "cider_d": trial.all.captions.cider_d if trial.all.captions else None,
         "by_level": {level: quality_of(scores) for level, scores in trial.groups.items()},
         "layers": layers,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated, Any
 
 import typer
@@ -30,6 +31,7 @@ def tune(
     min_quality: Annotated[float | None, typer.Option(metavar="SHARE", help=_help("min_quality"))] = None,
     max_flops: Annotated[float | None, typer.Option(metavar="SHARE", help=_help("max_flops"))] = None,
     fast_quality: Annotated[float, typer.Option(metavar="SHARE", help=_help("fast_quality"))] = 0.97,
+    confidence: Annotated[float | None, typer.Option(metavar="CHANCE", help=_help("confidence"))] = None,
     certify: Annotated[float | None, typer.Option(metavar="ALPHA", help=_help("certify"))] = None,
     delta: Annotated[float, typer.Option(metavar="CHANCE", help=_help("delta"))] = 0.05,
     points: Annotated[int, typer.Option(metavar="N", help=_help("points"))] = 12,
@@ -59,7 +61,8 @@ def tune(
     \b
     Example:
       mue tune runs/ours/model drawn/val --output tuned
-      mue tune runs/ours/model drawn/val --output tuned --certify 0.02 --write --default balanced
+      mue tune runs/ours/model drawn/val --output tuned --images 4000 --rows 4000 --tasks caption --confidence 0.95 \\
+        --certify 0.05 --write --default balanced
       mue tune runs/ours/model drawn/val --output tuned/ve --tasks entailment --write
     """
     terminal: Terminal = context.obj
@@ -68,7 +71,13 @@ def tune(
     if default is not None and not write:
         raise ConfigError(f"--default '{default}' is written into the model; give --write too")
     given: dict[str, Any] = {"images": images, "rows": rows, "max_flops": max_flops, "fast_quality": fast_quality}
-    given |= {"certify": certify, "delta": delta, "points": points, "screen_rows": screen_rows}
+    given |= {
+        "confidence": confidence,
+        "certify": certify,
+        "delta": delta,
+        "points": points,
+        "screen_rows": screen_rows,
+    }
     given |= {"shards": shards, "tasks": [task.strip() for task in tasks.split(",")], "seed": seed}
     given |= {"decoder_signal": decoder_signal}
     given |= {"group_size": group_size, "by": by} | ({} if min_quality is None else {"min_quality": min_quality})
@@ -77,10 +86,12 @@ def tune(
     folder = Path(output)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise ConfigError(f"--output {output} cannot be written: {error}") from error
     from jobs.tune import tune as calibrate
-    from jobs.tune_document import tune_document, write_document
+    from jobs.tune_document import TUNE_FILE, tune_document, write_document
     from jobs.tune_presets import refuse_unwritable, write_presets
     from jobs.tune_view import tune_view
     from mue_model.training.plot import NO_MATPLOTLIB, can_plot
@@ -91,8 +102,15 @@ def tune(
     with tuning_shown(quiet=terminal.verbosity < 0, log_format=terminal.log_format) as progress:
         found = calibrate(settings, facts, progress)
     document = tune_document(found, settings, facts)
-    changed, now = write_presets(found, settings, facts, document, default=default) if write else ([], None)
-    written = write_document(document, folder)  # last: who finds it finds the presets written too
+    written = folder / TUNE_FILE
+    try:
+        changed, now = write_presets(found, settings, facts, document, default=default) if write else ([], None)
+    except OSError as error:
+        write_document(document, folder)
+        raise ConfigError(
+            f"presets of '{facts.name}' were not written, but all figures are in {written}: {error}"
+        ) from error
+    write_document(document, folder)  # last: who finds it finds the presets written too
     chosen = {name: point for name, point in found.chosen.items() if point is not None}
     if can_plot():
         draw_front(found.constants, [p for p in found.points if p.name in found.by_proposal], chosen, folder)

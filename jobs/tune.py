@@ -13,7 +13,8 @@ from functools import partial
 
 from jobs.evaluation_view import depth_facts
 from jobs.free_runs import FreeRun, free_runs
-from jobs.tune_certificate import FULL, certificate
+from jobs.kept import kept_of
+from jobs.tune_certificate import FULL, certificate, refuse_hopeless
 from jobs.tune_pace import measured_pace
 from jobs.tune_questions import Asked, ask
 from jobs.tune_settings import TuneSettings
@@ -57,7 +58,7 @@ class Tuning:
 
     @property
     def constants(self) -> list[Measured]:
-        """The honest baseline: every row as deep as any other, full depth among them."""
+        """The honest baseline: every row as deep as any other, full depth among them, and depths by stage."""
         return [point for point in self.points if point.name not in self.by_proposal]
 
 
@@ -65,23 +66,25 @@ def tune(settings: TuneSettings, facts: ModelFacts, progress: Progress = lambda 
     """Calibrate; nothing is written.
 
     Raises:
-        ConfigError: There are too few labelled images of a task, nothing is right at full depth, or texts of the model
-            are decoded with beams.
+        ConfigError: There are too few labelled images of a task, or to certify anything, nothing is right at full
+            depth, or texts of the model are decoded with beams.
     """
     if facts.generation.beams > 1:
         raise ConfigError(
             f"model '{facts.name}' decodes with {facts.generation.beams} beams; only greedy texts are tuned"
         )
     asked = ask(settings, facts, lambda rows: progress("reading", rows, rows))
+    refuse_hopeless(settings, asked)
     proposals, screened_rows = _proposals(settings, facts, asked, progress)
     by_proposal = {f"exits {number}": own for number, own in enumerate(proposals.front, start=1)}
     points = {FULL: ExitConfig()}
     points |= {
         f"constant {depth}": constant_depth(facts.config, depth) for depth in range(1, facts.config.encoder_layers)
     }
+    points |= {f"constant {'/'.join(map(str, own))}": at.exits for own, at in proposals.constants.items()}
     points |= {name: own.exits for name, own in by_proposal.items()}
     runs = {task: _run(settings, facts, asked, task, points, progress) for task in asked.by_task}
-    measured = tuple(_measured(facts, name, points[name], runs) for name in points)
+    measured = tuple(_measured(facts, asked, name, points[name], runs) for name in points)
     verdicts = certificate(settings, asked, runs) if settings.certify is not None else None
     return Tuning(
         asked=asked,
@@ -114,6 +117,7 @@ def _proposals(
         points=settings.points,
         floor=floor,
         aim=aim,
+        constants=math.ceil(settings.points / 4),
         progress=lambda done, total: progress("screening", done, total),
     )
     return found, {task: len(cells.traces) for task, cells in screen.cells.items()}
@@ -191,21 +195,26 @@ def _run(
     )
 
 
-def _measured(facts: ModelFacts, name: str, exits: ExitConfig, runs: Mapping[str, Mapping[str, FreeRun]]) -> Measured:
+def _measured(
+    facts: ModelFacts, asked: Asked, name: str, exits: ExitConfig, runs: Mapping[str, Mapping[str, FreeRun]]
+) -> Measured:
     return Measured(
-        name=name, exits=exits, tasks={task: _figures(facts, own[name], own[FULL]) for task, own in runs.items()}
+        name=name,
+        exits=exits,
+        tasks={task: _figures(facts, asked, own[name], own[FULL]) for task, own in runs.items()},
     )
 
 
-def _figures(facts: ModelFacts, run: FreeRun, full: FreeRun) -> TaskFigures:
-    scores, quality = run.trial.all, _quality(run)
+def _figures(facts: ModelFacts, asked: Asked, run: FreeRun, full: FreeRun) -> TaskFigures:
+    scores, kept = run.trial.all, kept_of(run.trial, full.trial, asked.references)
     layers = {stream: mean or 0.0 for stream, mean in depth_facts(scores.depths).items()}
     answered = [(question.row, own.trace) for question, own in run.trial.answers if own.trace is not None]
     rows, traces = zip(*answered, strict=True)
     return TaskFigures(
         rows=scores.rows,
-        quality=quality,
-        kept=quality / _quality(full),
+        quality=_quality(run),
+        kept=kept.share,
+        kept_error=kept.error,
         flops_executed=scores.flops_executed,
         flops_checks=sum(costs.row_flops(facts.config, trace).checks for trace in traces),
         flops_full_same_length=scores.flops_full_same_length,
@@ -234,5 +243,9 @@ def _chosen(
     if settings.max_flops is not None:
         balanced = best(open_to, max_flops=settings.max_flops)
     else:
-        balanced = cheapest(open_to, min_quality=settings.min_quality, by=settings.by)
-    return {"balanced": balanced, "fast": cheapest(open_to, min_quality=settings.fast_quality, by=settings.by)}
+        balanced = _cheapest(settings, open_to, settings.min_quality)
+    return {"balanced": balanced, "fast": _cheapest(settings, open_to, settings.fast_quality)}
+
+
+def _cheapest(settings: TuneSettings, points: list[Measured], min_quality: float) -> Measured | None:
+    return cheapest(points, min_quality=min_quality, by=settings.by, confidence=settings.confidence)

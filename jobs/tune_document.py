@@ -14,7 +14,7 @@ from mue_model.tuning.by import By
 from mue_model.tuning.choice import Measured, TaskFigures, above_constant
 from pipeline.canonical_json import canonical_json
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 TUNE_FILE = "tune.json"
 _DETERMINISTIC: tuple[By, ...] = ("flops", "work")
 QUALITY = "share of rows that are right: captions equal to a reference word for word, labels"
@@ -63,7 +63,7 @@ def images_screened(found: Tuning, settings: TuneSettings) -> dict[str, int]:
 
 def images_that_test(found: Tuning) -> dict[str, int]:
     """Return how many images of each task had no say in the points."""
-    return {task: len(found.asked.images_of(task) - found.asked.screened) for task in found.asked.by_task}
+    return {task: len(found.asked.that_test(task)) for task in found.asked.by_task}
 
 
 def _point(point: Measured, found: Tuning, settings: TuneSettings) -> dict[str, Any]:
@@ -86,6 +86,7 @@ def _figures(own: TaskFigures, point: Measured, found: Tuning, settings: TuneSet
         "rows": own.rows,
         "quality": own.quality,
         "kept": own.kept,
+        "kept_within": own.kept_within,
         "mean_layers": dict(own.layers),
         "paper_layer_metric": own.paper_layer_metric,
         "flops_executed": own.flops_executed,

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from jobs.tune import Tuning
@@ -36,6 +37,11 @@ def refuse_unwritable(facts: ModelFacts, default: str | None) -> None:
         raise ConfigError(
             f"model '{facts.name}' is computed, not read from a folder: there is nowhere to write presets"
         )
+    try:
+        with TemporaryFile(dir=facts.folder):
+            pass
+    except OSError as error:
+        raise ConfigError(f"--write: presets of '{facts.name}' cannot be written: {error}") from error
     present, _ = _present(facts.folder / EXITS_FILE)
     if default is not None and default not in (names := sorted({*present, *WRITTEN})):
         raise ConfigError(f"--default '{default}': the model has, or would have, the presets {', '.join(names)}")

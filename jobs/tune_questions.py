@@ -29,6 +29,9 @@ class Asked:
     images: frozenset[str]
     screened: frozenset[str]
     """Images of the half that is screened and puts points in order; the others test."""
+    drawn: Mapping[str, int]
+    """Place of each image in an order that the seed draws. Shards may be sorted, by difficulty say, and a test that
+    looks at losses one after another holds for images in random order alone."""
     digest: str
     """SHA-256 over pixels, prompts, right answers and identities, in order."""
     skipped: int
@@ -41,6 +44,10 @@ class Asked:
     def images_of(self, task: str) -> frozenset[str]:
         """Return the images that the task's questions are about: of those with many questions, the first ones."""
         return frozenset(map(image_of, self.by_task[task]))
+
+    def that_test(self, task: str) -> frozenset[str]:
+        """Return the images of a task that have no say in the points or their order."""
+        return self.images_of(task) - self.screened
 
     def to_screen(self, task: str, most: int) -> list[Question]:
         """Return the questions of the first images of the screened half, about `most` rows or fewer."""
@@ -78,11 +85,15 @@ def ask(settings: TuneSettings, facts: ModelFacts, progress: Callable[[int], Non
                 f"about and have labels, but a calibration needs {LEAST_IMAGES} or more{lack}"
             )
     images = sorted({image_of(question) for own in by_task.values() for question in own})
-    order = np.random.default_rng(settings.seed).permutation(len(images))
-    half = frozenset(images[place] for place in order[: len(images) // 2])
-    digest = _digest(by_task, references)
+    order = [images[place] for place in np.random.default_rng(settings.seed).permutation(len(images))]
     return Asked(
-        by_task=by_task, references=references, images=frozenset(images), screened=half, digest=digest, skipped=skipped
+        by_task=by_task,
+        references=references,
+        images=frozenset(images),
+        screened=frozenset(order[: len(images) // 2]),
+        drawn={image: place for place, image in enumerate(order)},
+        digest=_digest(by_task, references),
+        skipped=skipped,
     )
 
 

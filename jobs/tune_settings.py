@@ -34,6 +34,10 @@ class TuneSettings(Config):
     """Of `balanced`, instead of min_quality: share of full depth's FLOPs, at the best quality."""
     fast_quality: float = Field(default=0.97, gt=0, le=1)
     """Of `fast`: as min_quality."""
+    confidence: float | None = Field(default=None, ge=0.5, lt=1)
+    """How sure it must be that a preset keeps its quality: the lower bound of what it keeps, one-sided, must reach it.
+    If left out, what it keeps of these rows decides, which flatters: the cheapest of many points that seem good enough
+    is likely one of those that seem better than they are."""
     certify: float | None = Field(default=None, gt=0, lt=1)
     """Share of rows that may lose a right answer; only points for which that is certified become presets."""
     delta: float = Field(default=0.05, gt=0, lt=1)

@@ -40,7 +40,8 @@ def _cells(own: TaskFigures, point: Measured, found: Tuning, settings: TuneSetti
     layers = "/".join(f"{own.layers[stream]:.1f}" for stream in ("image", "text", "decoder"))
     above = above_constant(point, found.constants, task, settings.by) if point.name in found.by_proposal else None
     shares = [percent(share) for share in (own.quality, own.kept, own.spent_share, own.net.share, own.time_share)]
-    return [*shares[:2], layers, *shares[2:], "" if above is None else f"{100 * above:+.1f}"]
+    kept = f"{100 * own.kept:.1f} ± {100 * own.kept_within:.1f} %"
+    return [shares[0], kept, layers, *shares[2:], "" if above is None else f"{100 * above:+.1f}"]
 
 
 def _lines(found: Tuning, settings: TuneSettings) -> list[tuple[str, str]]:
@@ -49,7 +50,7 @@ def _lines(found: Tuning, settings: TuneSettings) -> list[tuple[str, str]]:
         ("rows", f"{rows}; times are of groups of {settings.group_size}, over full depth in the same run"),
         (
             "screened",
-            f"{found.proposals.screened:,} points on {_by_task(images_screened(found, settings))} images",
+            f"{found.proposals.screened:,} points on images: {_by_task(images_screened(found, settings))}",
         ),
     ]
     for name, point in found.chosen.items():
@@ -65,7 +66,8 @@ def _preset(name: str, point: Measured | None, settings: TuneSettings) -> str:
         rule = f"at most {percent(settings.max_flops or 0)} of the FLOPs"
     else:
         kept = settings.min_quality if name == "balanced" else settings.fast_quality
-        rule = f"{percent(kept)} of the quality kept, least of {IN_WORDS[settings.by]}"
+        sure = "" if settings.confidence is None else f" with {percent(settings.confidence)} confidence"
+        rule = f"{percent(kept)} of the quality kept{sure}, least of {IN_WORDS[settings.by]}"
     if point is None:
         return f"none: no {'certified ' if settings.certify is not None else ''}point has {rule}"
     metric = ", ".join(f"{own.paper_layer_metric:.3f} {task}" for task, own in point.tasks.items())
@@ -86,14 +88,14 @@ def _certificate(found: Tuning, settings: TuneSettings) -> str:
     if not passed:
         first = verdicts[0]
         return (
-            f"nothing certified: {images} images that were not screened do not show for any point that {bound}; the "
+            f"nothing certified: images that were not screened ({images}) do not show for any point that {bound}; the "
             f"first one tested, {first.name}, lost {percent(first.risk)} there (p {first.p_value:.3f})"
         )
     return (
         f"{bound}, at {', '.join(passed)}; wrong with a chance of at most {percent(settings.delta)}, "
-        f"tested on {images} images that were not screened"
+        f"tested on images that were not screened: {images}"
     )
 
 
 def _by_task(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count:,} of {task}" for task, count in counts.items())
+    return ", ".join(f"{count:,} for {task}" for task, count in counts.items())

@@ -10,6 +10,7 @@ random and the second had no say in the points or their order.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ class Losses:
     """Losses of one point in one task, an entry per image: rows of one image are no independent draws."""
 
     clusters: tuple[float, ...]
-    """Mean loss of each image's rows, in [0, 1]."""
+    """Mean loss of each image's rows, in [0, 1]; the images in random order."""
     binary: bool
     """Whether images have one row each by design, so that a cluster's loss is 0 or 1."""
 
@@ -70,7 +71,7 @@ def betting(losses: Sequence[float], alpha: float, *, aim: float = 0.05) -> floa
     images of several rows, whose means spread little, prove more than under bounds that know no spread (Hoeffding's).
 
     Args:
-        losses: In an order that they have no say in.
+        losses: In random order: where they are sorted, small ones first, they prove what does not hold.
         alpha: In (0, 1).
         aim: The p-value at which the stakes aim; valid whatever it is.
     """
@@ -100,6 +101,14 @@ def binomial_cdf(most: int, count: int, chance: float) -> float:
         for hits in range(most + 1)
     )
     return min(1.0, math.fsum(map(math.exp, terms)))
+
+
+def images_needed(alpha: float, delta: float, *, binary: bool) -> int:
+    """Return the fewest images without any loss that are certified at `alpha`."""
+    most = 1
+    while p_value(Losses((0.0,) * most, binary), alpha) > delta:
+        most *= 2
+    return bisect_left(range(most), True, key=lambda count: p_value(Losses((0.0,) * count, binary), alpha) <= delta)
 
 
 def worst_p(by_task: Mapping[str, Losses], alpha: float) -> float:

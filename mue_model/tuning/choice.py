@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import NormalDist
 
 from mue_model.config import ExitConfig, ModelConfig
 from mue_model.tuning.by import By
@@ -20,6 +21,8 @@ class TaskFigures:
     """Share of rows that are right: captions word for word, labels."""
     kept: float
     """`quality` over that of full depth."""
+    kept_error: float
+    """Standard error of `kept`."""
     flops_executed: int
     flops_checks: int
     flops_full_same_length: int
@@ -34,6 +37,11 @@ class TaskFigures:
     seconds: float
     time_share: float
     """Over full depth in the same run."""
+
+    @property
+    def kept_within(self) -> float:
+        """Half of the 95 % interval of `kept`."""
+        return NormalDist().inv_cdf(0.975) * self.kept_error
 
     @property
     def spent_share(self) -> float:
@@ -58,6 +66,14 @@ class Measured:
         """Share of full depth's quality, in the task that keeps least."""
         return min(own.kept for own in self.tasks.values())
 
+    def kept_surely(self, confidence: float | None) -> float:
+        """Return the lower bound of `kept` at a one-sided `confidence`, of the task where it is lowest.
+
+        Without one, return the share itself.
+        """
+        errors = 0.0 if confidence is None else NormalDist().inv_cdf(confidence)
+        return min(own.kept - errors * own.kept_error for own in self.tasks.values())
+
     @property
     def spent_share(self) -> float:
         """FLOPs with checks over full depth; every task counts the same."""
@@ -79,9 +95,15 @@ def paper_layer_metric(config: ModelConfig, layers: Mapping[str, float]) -> floa
     return 1 - run / (config.encoder_layers + config.decoder_layers)
 
 
-def cheapest(points: Sequence[Measured], *, min_quality: float, by: By) -> Measured | None:
-    """Return the point of the least cost, of equals the fastest, that keeps `min_quality` in every task, if any."""
-    good = [point for point in points if point.kept >= min_quality]
+def cheapest(
+    points: Sequence[Measured], *, min_quality: float, by: By, confidence: float | None = None
+) -> Measured | None:
+    """Return the point of the least cost, of equals the fastest, that keeps `min_quality` in every task, if any.
+
+    Of many points some seem better than they are, and the cheapest that seems good enough is likely one of them: with
+    `confidence` the lower bound must reach `min_quality`.
+    """
+    good = [point for point in points if point.kept_surely(confidence) >= min_quality]
     return min(good, key=lambda point: (point.cost(by), point.time_share), default=None)
 
 
@@ -91,15 +113,29 @@ def best(points: Sequence[Measured], *, max_flops: float) -> Measured | None:
     return max(good, key=lambda point: (point.kept, -point.spent_share, -point.time_share), default=None)
 
 
-def above_constant(point: Measured, constants: Sequence[Measured], task: str, by: By) -> float | None:
-    """Return by how much a point's quality exceeds that of constant depth at equal cost; None outside their range.
+def baseline(constants: Sequence[Measured], task: str, by: By) -> list[tuple[float, float]]:
+    """Return (cost, quality) of the best that constant depths do, by rising cost: their upper convex hull.
 
-    Constant depths cost steps; between two of them the quality is taken to be on a straight line, which a mix of both
-    would reach.
+    Constant depths cost steps; between two of them a mix of both reaches what is on a straight line.
     """
-    line = sorted((own.tasks[task].cost(by), own.tasks[task].quality) for own in constants)
+    best_at = dict(sorted((own.tasks[task].cost(by), own.tasks[task].quality) for own in constants))
+    hull: list[tuple[float, float]] = []
+    for point in best_at.items():
+        while len(hull) > 1 and _below(hull[-1], hull[-2], point):
+            hull.pop()
+        hull.append(point)
+    return hull
+
+
+def above_constant(point: Measured, constants: Sequence[Measured], task: str, by: By) -> float | None:
+    """Return by how much a point's quality exceeds the `baseline` at equal cost; None outside its range."""
     at, quality = point.tasks[task].cost(by), point.tasks[task].quality
-    for (low, worse), (high, better) in pairwise(line):
+    for (low, worse), (high, better) in pairwise(baseline(constants, task, by)):
         if low <= at <= high:
             return quality - (worse + (better - worse) * (at - low) / (high - low))
     return None
+
+
+def _below(point: tuple[float, float], left: tuple[float, float], right: tuple[float, float]) -> bool:
+    """Return whether a point lies on or below the line of its neighbours."""
+    return (point[1] - left[1]) * (right[0] - left[0]) <= (right[1] - left[1]) * (point[0] - left[0])

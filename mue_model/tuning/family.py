@@ -62,6 +62,22 @@ def exits_of(vectors: Mapping[str, Vector], decoder_signal: DecoderSignal = "sim
     return ExitConfig.model_validate(own | exits)
 
 
+def depths_of(exits: Mapping[str, Vector], stages: Sequence[str]) -> tuple[int, ...] | None:
+    """Return the layers that everyone runs in each of the stages; None where in some stage they are not the same.
+
+    Args:
+        exits: Vectors by stage; candidates without ones of their own go by the decoder's.
+        stages: At least one.
+    """
+    vectors = [exits.get(stage) or exits["decoder"] for stage in stages]
+    if not all(map(is_constant, vectors)):
+        return None
+    return tuple(
+        next((layer for layer, value in enumerate(vector[:-1], start=1) if value <= ALWAYS), len(vector))
+        for vector in vectors
+    )
+
+
 def is_constant(vector: Vector) -> bool:
     """Return whether everyone leaves at the same layer."""
     return all(value >= NEVER or value <= ALWAYS for value in vector[:-1])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mue_model.tuning.choice import Measured
+from mue_model.tuning.choice import Measured, baseline
 
 PLOT_FILES = ("tune.png", "tune.svg")
 _MARKS = "*PXDv"
@@ -18,7 +18,7 @@ def draw_front(
     """Write `PLOT_FILES` into `folder`.
 
     Args:
-        constants: The baseline, joined by a line.
+        constants: Points where rows do not differ in depth; a line joins the best of them.
         exits: Points whose rows differ in depth.
         chosen: Points by the name of their preset, each with a mark of its own.
         folder: Must exist.
@@ -46,8 +46,9 @@ def _panel(
     exits: Sequence[Measured],
     chosen: Mapping[str, Measured],
 ) -> None:
-    line = sorted(_at(point, task) for point in constants)
-    axes.plot(*zip(*line, strict=True), color="gray", marker="o", markersize=4, label="constant depth")
+    axes.scatter(*zip(*(_at(point, task) for point in constants), strict=True), s=16, color="gray")
+    line = [(100 * cost, 100 * quality) for cost, quality in baseline(constants, task, "flops")]
+    axes.plot(*zip(*line, strict=True), color="gray", label="constant depths")
     if exits:
         axes.scatter(*zip(*(_at(point, task) for point in exits), strict=True), s=22, color="tab:blue", label="exits")
     for number, (name, point) in enumerate(chosen.items()):

@@ -10,7 +10,7 @@ from itertools import product
 
 from mue_model.config import ExitConfig
 from mue_model.tuning.cells import encoder_stages
-from mue_model.tuning.family import Vector, exits_of, is_constant, vectors_of
+from mue_model.tuning.family import Vector, depths_of, exits_of, is_constant, vectors_of
 from mue_model.tuning.screen import Screen, pareto, thinned
 from mue_model.tuning.worth import worthwhile
 
@@ -36,11 +36,20 @@ class Proposals:
     """The front, and how many points it was chosen from."""
 
     front: tuple[Proposal, ...]
+    """Points where some rows leave earlier than others."""
+    constants: Mapping[tuple[int, ...], Proposal]
+    """The front of those where none does, by the depth of each stage: what being deep where it matters is worth."""
     screened: int
 
 
 def propose(
-    screen: Screen, *, points: int, floor: float, progress: Callable[[int, int], None], aim: float = math.inf
+    screen: Screen,
+    *,
+    points: int,
+    floor: float,
+    progress: Callable[[int, int], None],
+    aim: float = math.inf,
+    constants: int = 0,
 ) -> Proposals:
     """Screen each stage's family alone, then the joint points of what is left; return at most `points` of the front.
 
@@ -49,6 +58,7 @@ def propose(
         points: Most points of the front, spread over its costs.
         floor: Points that keep less than this share of the quality are left out.
         aim: Share of the quality that somebody asks for: most points are not to cost more than that needs.
+        constants: Most points of a front of their own, of depths that are one for each stage but not one for all.
         progress: Is told the points screened so far, and of how many.
     """
     families = {stage: vectors_of(screen.seen(stage)) for stage in screen.stages}
@@ -63,11 +73,20 @@ def propose(
         kept[stage] = list(dict.fromkeys([*best, *filter(is_constant, family)]))
     joint = math.prod(map(len, kept.values()))
     tried = _joined(screen, kept, partial(_told, progress, done, done + joint))
-    front = _around(tried, floor, aim, points)
+    depths = [_depths(screen, own) for own in tried]
+    front = _around([own for own, same in zip(tried, depths, strict=True) if same is None], floor, aim, points)
     without = [worthwhile(screen, proposal.exits) for proposal in front]
-    final = _screened(screen, [exits for exits in dict.fromkeys(without) if exits != ExitConfig()])
-    ordered = sorted(final, key=lambda proposal: (proposal.spent_share, -proposal.quality))
-    return Proposals(front=tuple(ordered), screened=done + joint)
+    final = [own for own in _screened(screen, list(dict.fromkeys(without))) if _depths(screen, own) is None]
+    steady = [own for own, same in zip(tried, depths, strict=True) if same is not None and len(set(same)) > 1]
+    return Proposals(
+        front=tuple(sorted(final, key=lambda proposal: (proposal.spent_share, -proposal.quality))),
+        constants={_depths(screen, own) or (): own for own in _around(steady, floor, aim, constants)},
+        screened=done + joint,
+    )
+
+
+def _depths(screen: Screen, own: Proposal) -> tuple[int, ...] | None:
+    return depths_of(own.exits.per_layer(screen.config), screen.stages)
 
 
 def _told(progress: Callable[[int, int], None], before: int, total: int, now: int) -> None:
@@ -107,6 +126,8 @@ def _screened(
 
 def _around(tried: Sequence[Proposal], floor: float, aim: float, most: int) -> list[Proposal]:
     """Return the front, most of it where what keeps `aim` is to be found; the rest tells what more buys."""
+    if not tried:
+        return []
     enough = min((own.spent_share for own in tried if own.quality >= aim), default=math.inf)
     near = [own for own in tried if own.spent_share <= enough]
     better = max(own.quality for own in near)

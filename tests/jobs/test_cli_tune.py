@@ -72,3 +72,16 @@ def test_help_tells_every_setting(mue: Mue) -> None:
     assert set(TuneSettings.model_fields) - {"shards"} <= {
         word.strip("-").replace("-", "_") for word in text.split() if word.startswith("--")
     }
+
+
+def test_presets_that_cannot_be_written_do_not_take_the_figures_with_them(
+    mue: Mue, labelled: Path, tmp_path: Path
+) -> None:
+    model, output = tmp_path / "model", tmp_path / "tuned"
+    shutil.copytree(model_facts("demo").folder, model)
+    (model / ".exits.json.partial").mkdir()
+    small = ["--tasks", "caption", "--rows", 12, "--screen-rows", 6, "--points", 1, "--group-size", 8]
+    done = mue("tune", model, labelled, "--output", output, "--write", *small)
+    assert done.exit_code == 2
+    assert f"were not written, but all figures are in {output}/tune.json" in done.stderr
+    assert json.loads((output / "tune.json").read_text())["points"]

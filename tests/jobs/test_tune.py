@@ -24,7 +24,14 @@ FACTS = model_facts("demo")
 def test_full_depth_and_constant_depths_stand_beside_the_front(tuned: Tuning) -> None:
     names = [point.name for point in tuned.points]
     assert names[:6] == ["full depth", *(f"constant {depth}" for depth in range(1, 6))]
-    assert names[6:] == list(tuned.by_proposal) != []
+    by_stage = [f"constant {'/'.join(map(str, depths))}" for depths in tuned.proposals.constants]
+    assert names[6:] == [*by_stage, *tuned.by_proposal]
+    assert by_stage
+    assert tuned.by_proposal
+    assert [point.name for point in tuned.constants] == [*names[:6], *by_stage]
+    for point, depths in zip(tuned.constants[6:], tuned.proposals.constants, strict=True):
+        ran = [{stream: own.layers[stream] for stream in ("image", "text")} for own in point.tasks.values()]
+        assert ran == [{"image": depths[0], "text": depths[1]}] * len(point.tasks)
     full, shallow = tuned.points[0], tuned.points[1]
     assert full.exits == ExitConfig()
     assert (full.kept, full.spent_share, full.time_share) == (1, 1, 1)

@@ -25,15 +25,18 @@ def test_every_point_has_its_line(tuned: Tuning, tune_settings: TuneSettings) ->
     for point in tuned.points:
         line = next(line for line in lines if line.startswith(f"{point.name} "))
         assert line.count("%") == 5 * len(point.tasks), "right, kept, FLOPs, net work, time"
+        assert line.count("±") == len(point.tasks), "what is kept has an interval"
     assert "of the quality kept" in shown(tuned, tune_settings)
+    sure = shown(tuned, tune_settings.model_copy(update={"confidence": 0.95}))
+    assert "99.0 % of the quality kept with 95.0 % confidence" in sure
 
 
 def test_nothing_certified_is_said_in_words(tuned: Tuning, tune_settings: TuneSettings) -> None:
     verdicts = (Verdict("exits 1", 0.2, 0.1, False), Verdict("constant 1", 1.0, 0.6, False))
     none = replace(tuned, verdicts=verdicts, chosen={"balanced": None, "fast": None})
     text = shown(none, tune_settings)
-    assert "nothing certified: 8 of caption, " in text
-    assert " of entailment images that were not screened do not show for any point" in text
+    assert "nothing certified: images that were not screened (8 for caption, " in text
+    assert " for entailment) do not show for any point" in text
     assert "the first one tested, exits 1, lost 10.0 % there (p 0.200)" in text
     assert "none: no certified point has 99.0 % of the quality kept" in text
     assert "there is no point but full depth" in shown(replace(none, verdicts=()), tune_settings)

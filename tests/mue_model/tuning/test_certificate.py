@@ -15,6 +15,7 @@ from mue_model.tuning.certificate import (
     binomial_cdf,
     certify,
     clustered,
+    images_needed,
     p_value,
 )
 
@@ -163,3 +164,21 @@ def test_losses_that_are_none_are_refused() -> None:
         clustered([0.0, 1.5], "ab", binary=False)
     with pytest.raises(ValueError, match="several rows"):
         clustered([0.0, 1.0], "aa", binary=True)
+
+
+@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize("alpha", [0.01, 0.02, 0.05, 0.3])
+def test_fewer_images_than_needed_certify_nothing(alpha: float, binary: bool) -> None:
+    needed = images_needed(alpha, DELTA, binary=binary)
+    enough, too_few = (p_value(Losses((0.0,) * images, binary), alpha) for images in (needed, needed - 1))
+    assert enough <= DELTA < too_few
+    if binary:
+        assert needed == math.ceil(math.log(DELTA) / math.log(1 - alpha))
+
+
+def test_bets_are_for_losses_in_random_order() -> None:
+    """Why whoever makes losses shuffles them: a mean of twice alpha, the good ones first."""
+    sorted_ones = [0.0] * 300 + [0.2] * 300
+    assert betting(sorted_ones, ALPHA) < 0.001
+    random = np.random.default_rng(3)
+    assert min(betting(random.permutation(sorted_ones).tolist(), ALPHA) for _ in range(100)) > DELTA

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from mue_model.config import ModelConfig
-from mue_model.tuning.family import ALWAYS, NEVER, Seen, Vector, constant_depth, constant_vector, vectors_of
+from mue_model.tuning.family import (
+    ALWAYS,
+    NEVER,
+    Seen,
+    Vector,
+    constant_depth,
+    constant_vector,
+    depths_of,
+    vectors_of,
+)
 
 ROWS = 500
 
@@ -105,3 +114,11 @@ def test_constant_depth_stops_every_stream_there(small_config: Callable[..., Mod
     assert exits["decoder"] == (NEVER, ALWAYS, NEVER, NEVER)
     deeper = constant_depth(config, 4).per_layer(config)
     assert set(deeper["image"]) == set(deeper["decoder"]) == {NEVER}
+
+
+def test_depths_are_those_at_which_all_leave() -> None:
+    exits = {"image": constant_vector(2, 6), "text": constant_vector(6, 6), "decoder": (NEVER, ALWAYS, ALWAYS, NEVER)}
+    assert depths_of(exits, ["image", "text", "decoder"]) == (2, 6, 2)
+    assert depths_of(exits, ["image", "candidates"]) == (2, 2), "candidates go by the decoder's unless told"
+    assert depths_of({**exits, "candidates": constant_vector(4, 4)}, ["candidates"]) == (4,)
+    assert depths_of({**exits, "text": (0.5, NEVER)}, ["image", "text"]) is None

@@ -17,6 +17,7 @@ def point(share: float, *tasks: str) -> Measured:
         rows=10,
         quality=share,
         kept=share,
+        kept_error=0.01,
         flops_executed=int(1000 * share),
         flops_checks=1,
         flops_full_same_length=1000,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mue_model.tuning.family import constant_depth
+from mue_model.tuning.family import constant_depth, depths_of
 from mue_model.tuning.proposals import propose
 from mue_model.tuning.screen import Screen
 
@@ -39,6 +39,28 @@ def test_most_points_cost_no_more_than_what_is_asked_for(studied: Callable[[str]
     assert len(near) > len(beyond)
     assert len(near) > len([own for own in spread if own.spent_share <= enough])
     assert all(own.quality > aim for own in beyond)
+
+
+def test_depths_by_stage_are_a_baseline_of_their_own(studied: Callable[[str], Any]) -> None:
+    """A depth for each stage is no exit: who beats one depth for all stages may owe it to that alone."""
+    screen = studied("decomposed").screen
+    config, stages = screen.config, screen.stages
+    found = propose(screen, points=6, floor=0.3, progress=lambda *_: None, constants=5)
+    assert 2 <= len(found.constants) <= 5
+    for depths, own in found.constants.items():
+        assert len(depths) == len(stages) == 4
+        assert len(set(depths)) > 1, "one depth for all stages is a baseline already"
+        traces = [trace for screened in screen.of(own.exits).values() for trace in screened.traces]
+        assert {trace.image for trace in traces} == {depths[0]}
+        assert {trace.text for trace in traces} == {depths[1]}
+        by_kind = [
+            {layers for trace in traces if bool(trace.candidates) is kind for layers in trace.decoder}
+            for kind in (False, True)
+        ]
+        assert by_kind == [{depths[2]}, {depths[3]}]
+        assert own.quality == screen.quality(screen.of(own.exits)) >= 0.3
+    assert all(depths_of(own.exits.per_layer(config), stages) is None for own in found.front)
+    assert not propose(screen, points=6, floor=0.3, progress=lambda *_: None).constants
 
 
 def test_candidates_are_tuned_by_themselves(studied: Callable[[str], Any]) -> None:
