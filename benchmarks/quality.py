@@ -44,7 +44,7 @@ from mue_model.metrics.entailment import LabelAccuracy
 from mue_model.model_folder import ModelFacts
 from mue_model.model_names import model_facts
 from mue_model.tuning.choice import paper_layer_metric
-from mue_model.tuning.family import constant_depth
+from mue_model.tuning.family import constant_depth, constant_depths
 from mue_model.tuning.net_work import NetWork, net_work
 from pipeline.row_field import RowField
 
@@ -72,6 +72,8 @@ def points_of(arguments: argparse.Namespace, facts: ModelFacts, task: str) -> di
         points |= {f"constant {depth}": constant_depth(facts.config, depth) for depth in layers}
     if arguments.paper:
         points |= {name: own[task] for name, own in PAPER.items() if task in own}
+    for text in arguments.depths:
+        points[f"constant {text}"] = constant_depths(facts.config, [int(own) for own in text.split("/")])
     points |= {name: facts.exits(name, task) for name in facts.presets if name not in ("default", "exact")}
     for text in arguments.point:
         name, _, exits = text.partition("=")
@@ -153,6 +155,8 @@ def show(task: str, rows: list[dict[str, Any]]) -> None:
         "paper",
         "FLOPs",
     ]
+    if rows[0]["cider_d"] is not None:
+        heads.insert(3, "CIDEr-D")
     heads += ["work", *(f"time at {size}" for size in rows[0]["time_share"])]
     for head in heads:
         table.add_column(head, justify="right" if head else "left")
@@ -161,8 +165,9 @@ def show(task: str, rows: list[dict[str, Any]]) -> None:
         shares = [row["paper_layer_metric"], row["flops_share"], row["work_share"], *row["time_share"].values()]
         layers = [f"{mean:.2f}" for mean in row["layers"].values()]
         kept = f"{100 * row['kept']:.1f} ± {100 * row['kept_within']:.1f} %"
+        cider = [] if row["cider_d"] is None else [f"{row['cider_d']:.3f}"]
         table.add_row(
-            row["point"], percent(quality[0]), kept, *map(percent, quality[1:]), *layers, *map(percent, shares)
+            row["point"], percent(quality[0]), kept, *cider, *map(percent, quality[1:]), *layers, *map(percent, shares)
         )
     Console(width=190).print(table)
     depths = Table(title=f"mean layers by level (image / decoder), {task}", box=None, title_justify="left")
@@ -246,9 +251,14 @@ def main() -> None:
     parser.add_argument(
         "--beside", action="append", default=[], help="name=MODEL, which takes the same rows; repeatable"
     )
+    parser.add_argument(
+        "--depths", nargs="*", default=[], metavar="I/T/D", help="layers of image, text and decoder for all"
+    )
     parser.add_argument("--no-constant", dest="constant", action="store_false")
     parser.add_argument("--blind", action="store_true", help="grey pictures, entailment alone")
+    parser.add_argument("--threads", type=int, default=1, help="of one alone, time is the processor's, not the clock's")
     arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     facts = model_facts(arguments.model)
     beside = dict(other_model(text, facts) for text in arguments.beside)
     limits = {"caption": arguments.images, "entailment": arguments.entailment_images}

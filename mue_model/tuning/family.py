@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mue_model.config import DecoderSignal, ExitConfig, ModelConfig
-from mue_model.tuning.cells import Bools, Floats
+from mue_model.tuning.cells import Bools, Floats, encoder_stages
 
 NEVER = 1.0
 ALWAYS = -1.0001
@@ -43,6 +43,21 @@ def constant_depth(config: ModelConfig, layers: int) -> ExitConfig:
     encoder = constant_vector(min(layers, config.encoder_layers), config.encoder_layers)
     decoder = constant_vector(min(layers, config.decoder_layers), config.decoder_layers)
     return ExitConfig(image=encoder, text=encoder, joint=encoder, decoder=decoder)
+
+
+def constant_depths(config: ModelConfig, depths: Sequence[int]) -> ExitConfig:
+    """Return exits by which everyone leaves each encoder stage, and the decoder, after so many layers.
+
+    Raises:
+        ValueError: `depths` are not one for each stage of the encoder and one for the decoder, each within its layers.
+    """
+    stages = [*encoder_stages(config), "decoder"]
+    layers = [config.encoder_layers] * (len(stages) - 1) + [config.decoder_layers]
+    if len(depths) != len(stages) or not all(1 <= depth <= most for depth, most in zip(depths, layers, strict=True)):
+        raise ValueError(f"{'/'.join(map(str, depths))} are no depths of {', '.join(stages)}: 1 to {layers}")
+    return ExitConfig.model_validate(
+        {stage: constant_vector(*own) for stage, *own in zip(stages, depths, layers, strict=True)}
+    )
 
 
 def constant_vector(depth: int, layers: int) -> Vector:

@@ -14,6 +14,7 @@ from mue_model.tuning.family import (
     Seen,
     Vector,
     constant_depth,
+    constant_depths,
     constant_vector,
     depths_of,
     vectors_of,
@@ -122,3 +123,17 @@ def test_depths_are_those_at_which_all_leave() -> None:
     assert depths_of(exits, ["image", "candidates"]) == (2, 2), "candidates go by the decoder's unless told"
     assert depths_of({**exits, "candidates": constant_vector(4, 4)}, ["candidates"]) == (4,)
     assert depths_of({**exits, "text": (0.5, NEVER)}, ["image", "text"]) is None
+
+
+def test_each_stage_may_have_a_depth_of_its_own(small_config: Callable[..., ModelConfig]) -> None:
+    for streams, depths, stages in (
+        ("decomposed", (2, 1, 3), ["image", "text", "decoder", "candidates"]),
+        ("joint", (1, 2), ["joint", "decoder", "candidates"]),
+    ):
+        config = small_config(streams=streams, encoder_layers=3, decoder_layers=4)
+        found = constant_depths(config, depths).per_layer(config)
+        assert depths_of(found, stages) == (*depths, depths[-1])
+        for wrong in (depths[1:], (*depths[:-1], 5), (0, *depths[1:])):
+            with pytest.raises(ValueError, match="are no depths of"):
+                constant_depths(config, wrong)
+    assert constant_depths(config, (3, 4)).per_layer(config)["decoder"] == (NEVER,) * 4
