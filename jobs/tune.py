@@ -111,7 +111,8 @@ def _proposals(
     floor, aim = 0.0, math.inf
     if settings.max_flops is None:
         floor = max(0.0, min(settings.fast_quality, settings.min_quality) - SLACK)
-        aim = settings.min_quality
+        if {*asked.by_task} == {"caption"}:  # of labels a screen shows up to .006 more than free runs keep
+            aim = settings.min_quality
     found = propose(
         screen,
         points=settings.points,
