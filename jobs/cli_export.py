@@ -13,6 +13,7 @@ from jobs.export import RowsWanted, export_lines, write_lines
 from jobs.export_results import result_lines
 from jobs.export_tars import write_tars
 from jobs.job_folder import open_job
+from jobs.printable import printable_lines
 from jobs.terminal import Terminal
 from mue_model.config import ConfigError
 from pipeline.ledger import MANIFEST
@@ -87,7 +88,8 @@ def export(
     else:
         lines = export_lines(ledger, format=format, status=status)
     if to is None:
-        sys.stdout.writelines(lines)
+        # On a terminal for people to look at; a file or a pipe gets every character.
+        sys.stdout.writelines(map(printable_lines, lines) if sys.stdout.isatty() else lines)
         return
     written_lines = write_lines(lines, to)
     # A list's closing bracket, and the header of a table, are no rows.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import asdict
 from typing import Annotated
@@ -14,6 +13,7 @@ from jobs.cli_options import OutputArgument
 from jobs.failures import failure_line, failures_of
 from jobs.inspection import find_rows, rows_view
 from jobs.job_folder import open_job
+from jobs.printable import printable_json
 from jobs.progress import ProgressView
 from jobs.status import status_facts, status_of, status_view
 from jobs.terminal import Terminal
@@ -84,5 +84,5 @@ def failures(
     kinds: Counter[str] = Counter()
     for failure in failures_of(open_job(output), code=code):
         kinds[failure.kind] += 1
-        terminal.line(json.dumps(asdict(failure), ensure_ascii=False) if terminal.as_json else failure_line(failure))
+        terminal.line(printable_json(asdict(failure)) if terminal.as_json else failure_line(failure))
     terminal.note(f"failed rows: {kinds['row']:,}, bad shards: {kinds['shard']:,}")

@@ -25,6 +25,7 @@ from jobs.cli_options import (
 )
 from jobs.job_folder import open_job
 from jobs.jobs_client import JobsClient
+from jobs.printable import printable_lines
 from jobs.progress import ProgressView
 from jobs.spec import load_spec
 from jobs.submissions import Submission, last_submission
@@ -140,7 +141,8 @@ def logs(
     client = _client_of(storage, address)
     with interrupt_says(context.obj, "the job does not need this"):
         for text in client.follow(submission.id) if follow else [client.logs(submission.id)]:
-            sys.stdout.write(text)
+            # Whoever reads along has a terminal to lose; a file or a pipe gets what was written.
+            sys.stdout.write(printable_lines(text) if sys.stdout.isatty() else text)
             sys.stdout.flush()
 
 

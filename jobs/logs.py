@@ -1,12 +1,17 @@
-"""Logs go to stderr, one event a line, as text or as JSON; stdout stays free for data."""
+"""Logs go to stderr, one event a line, as text or as JSON; stdout stays free for data.
+
+What they name comes from inputs and from other programs: nothing of it reaches a terminal as a command, or as a line
+of its own.
+"""
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import time
 from typing import Literal
+
+from jobs.printable import printable, printable_json, printable_lines
 
 LogFormat = Literal["text", "json"]
 PACKAGES = ("jobs", "pipeline", "mue_model", "cluster")
@@ -21,7 +26,7 @@ def configure_logs(*, verbosity: int, log_format: LogFormat) -> None:
         for handler in [handler for handler in logger.handlers if isinstance(handler, _ToStderr)]:
             logger.removeHandler(handler)
         handler = _ToStderr()
-        handler.setFormatter(_JsonLine() if log_format == "json" else logging.Formatter("%(levelname)s %(message)s"))
+        handler.setFormatter(_JsonLine() if log_format == "json" else _TextLine())
         logger.addHandler(handler)
 
 
@@ -35,6 +40,17 @@ class _ToStderr(logging.Handler):
             self.handleError(record)
 
 
+class _TextLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        lines = [f"{record.levelname} {printable(record.getMessage())}"]
+        # Set in from the margin: a line of an exception's own text must not look like an event.
+        if record.exc_info:
+            lines.append(printable_lines(self.formatException(record.exc_info), indent="  "))
+        if record.stack_info:
+            lines.append(printable_lines(self.formatStack(record.stack_info), indent="  "))
+        return "\n".join(lines)
+
+
 class _JsonLine(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
@@ -46,4 +62,4 @@ class _JsonLine(logging.Formatter):
         }
         if record.exc_info:
             event["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(event, ensure_ascii=False)
+        return printable_json(event)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
@@ -15,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.logs import LogFormat
+from jobs.printable import printable, printable_json, printable_lines
 
 _WIDTH_OFF_TERMINAL = 160
 """Columns of a table that goes into a file or a pipe."""
@@ -32,7 +32,7 @@ class Terminal:
     def show(self, view: RenderableType, facts: Any) -> None:
         """Print the result of a command: `facts` as one JSON document with --json, else `view`."""
         if self.as_json:
-            self.line(json.dumps(facts, indent=2, ensure_ascii=False, default=str))
+            self.line(printable_json(facts, indent=2, default=str))
             return
         console = _console(sys.stdout)
         with console.capture() as capture:
@@ -53,12 +53,12 @@ class Terminal:
     def error(self, error: BaseException | str) -> None:
         """Say what went wrong in one line; with -v the traceback before it."""
         if self.verbosity > 0 and isinstance(error, BaseException):
-            traceback.print_exception(error, file=sys.stderr)
+            print(printable_lines("".join(traceback.format_exception(error)), indent="  "), end="", file=sys.stderr)
         self._tell("error", str(error), style="red")
 
     def _tell(self, level: str, text: str, *, style: str) -> None:
         if self.log_format == "json":
-            print(json.dumps({"level": level, "message": text}, ensure_ascii=False), file=sys.stderr)
+            print(printable_json({"level": level, "message": text}), file=sys.stderr)
         else:
             line = Text.assemble((f"{level}: " if level == "error" else "") + printable(text), style=style)
             _console(sys.stderr).print(line, soft_wrap=True)
@@ -72,11 +72,6 @@ def pairs_table(pairs: Iterable[tuple[str, str]]) -> Table:
     for name, value in pairs:
         table.add_row(name, Text(printable(value)))
     return table
-
-
-def printable(text: str) -> str:
-    """Return `text` on one line without control characters: names inside a tar may hold terminal commands."""
-    return "".join(char if char.isprintable() else " " if char.isspace() else "\ufffd" for char in text)
 
 
 def _console(stream: Any) -> Console:

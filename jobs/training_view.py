@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Column
 
+from jobs.printable import printable_json
 from jobs.progress import RATE_WINDOW_S, Form, duration
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class TrainingView:
     def note(self, text: str) -> None:
         """Say something that is no progress."""
         if self._form == "json":
-            self._write(json.dumps({"level": "note", "message": text}, ensure_ascii=False))
+            self._write(printable_json({"level": "note", "message": text}))
         else:
             self._write(text)
 

@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from typer.testing import Result
+
+from jobs.cli_export import export
+from jobs.printable import printable
+from jobs.terminal import Terminal
 
 
 def test_export_to_stdout_and_to_a_file(mue: Callable[..., Result], finished: Any, tmp_path: Path) -> None:
@@ -50,3 +58,19 @@ def test_rows_that_two_drivers_committed_are_not_given_twice(mue: Callable[..., 
     assert result.exit_code != 0
     assert result.stdout == ""
     assert "committed twice" in result.stderr
+
+
+def test_texts_of_strangers_command_no_terminal_and_reach_a_pipe_as_they_are(
+    job: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    hostile = "a\x1b[2J\x9b2J\u202eb"
+    monkeypatch.setattr("jobs.cli_export.export_lines", lambda ledger, **options: iter([f"uid\tkey\t{hostile}\n"]))
+    context: Any = SimpleNamespace(obj=Terminal())
+    for screen in (Screen(), io.StringIO()):
+        monkeypatch.setattr(sys, "stdout", screen)
+        export(context, str(job.folder), format="txt", status="ok", to=None)
+        assert screen.getvalue() == f"uid\tkey\t{printable(hostile) if screen.isatty() else hostile}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -9,15 +10,18 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from typer.testing import Result
 
+from jobs.cli_submit import logs
 from jobs.fake_jobs import FakeJobs, Submitted
 from jobs.jobs_client import ClusterJob
 from jobs.steering import Scaled
 from jobs.submissions import claim_submission
+from jobs.terminal import Terminal
 from pipeline.control import Scale
 from pipeline.spec import InputsConfig, JobSpec, OutputConfig
 
@@ -142,6 +146,28 @@ def test_the_cluster_says_whether_there_was_something_to_end(
     cluster.script = [ClusterJob(phase=phase)]
     assert said in mue("cancel", job.folder, "--now", "--address", cluster.address).stderr
     assert cluster.stopped == ["a-1"]
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_a_drivers_text_commands_no_terminal_and_goes_into_a_pipe_as_it_is(
+    job: Any, cluster: FakeJobs, monkeypatch: pytest.MonkeyPatch, follow: bool
+) -> None:
+    claim_submission(job.ledger.storage, run="a", address=cluster.address, spec={})
+    cluster.submitted["a-1"] = Submitted(entrypoint="", folder=Path(), metadata={"mue_output": job.ledger.storage.url})
+    cluster.text = "\x1b[36m(Actor)\x1b[0m one\n\x1b]0;pwned\x07\x1b[2J\u009b2J\u202etwo\n"
+    context: Any = SimpleNamespace(obj=Terminal())
+    for screen in (Screen(), io.StringIO()):
+        monkeypatch.setattr(sys, "stdout", screen)
+        logs(context, str(job.folder), follow=follow, number=None, address=cluster.address)
+        if screen.isatty():
+            assert screen.getvalue() == "(Actor) one\n\ufffd]0;pwned\ufffd\ufffd[2J\ufffd2J\ufffdtwo\n"
+        else:
+            assert screen.getvalue() == cluster.text
 
 
 @pytest.mark.parametrize(
