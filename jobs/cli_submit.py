@@ -25,6 +25,7 @@ from jobs.cli_options import (
 )
 from jobs.job_folder import open_job
 from jobs.jobs_client import JobsClient
+from jobs.own_job import check_own_job
 from jobs.printable import printable_lines
 from jobs.progress import ProgressView
 from jobs.spec import load_spec
@@ -139,6 +140,7 @@ def logs(
     storage = Storage.open(output)
     submission = last_submission(storage, number)
     client = _client_of(storage, address)
+    check_own_job(client, submission, storage)
     with interrupt_says(context.obj, "the job does not need this"):
         for text in client.follow(submission.id) if follow else [client.logs(submission.id)]:
             # Whoever reads along has a terminal to lose; a file or a pipe gets what was written.
@@ -171,7 +173,9 @@ def cancel(
     ledger = open_job(output)
     if now:
         submission = last_submission(ledger.storage)
-        ran = _client_of(ledger.storage, address).stop(submission.id)
+        client = _client_of(ledger.storage, address)
+        check_own_job(client, submission, ledger.storage)
+        ran = client.stop(submission.id)
         terminal.note(f"{submission.id} {'is being ended' if ran else 'had ended already'}")
     with interrupt_says(terminal, stays_asked(output)):
         done = request(ledger, wait_s=wait)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from jobs.jobs_client import ClusterJob, ClusterSilent, SubmissionTaken, SubmissionUnknown
+from jobs.jobs_client import OUTPUT_LABEL, ClusterJob, ClusterSilent, SubmissionTaken, SubmissionUnknown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +48,10 @@ class FakeJobs:
         self.on_submit(kept)
 
     def job(self, submission_id: str) -> ClusterJob:
-        """Return the next of the script."""
+        """Return the next of the script, with what the job was submitted with."""
         self._known(submission_id)
-        return self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        job = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        return replace(job, output=self.submitted[submission_id].metadata.get(OUTPUT_LABEL))
 
     def logs(self, submission_id: str) -> str:
         """Return the text."""

@@ -12,6 +12,9 @@ from pipeline.errors import PipelineError
 ADDRESS_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 """Environment variables by which a user names a cluster."""
 
+OUTPUT_LABEL = "mue_output"
+"""Metadata of a job on its cluster: the folder it writes to. Every `mue submit` there ever was has set it."""
+
 JobPhase = Literal["PENDING", "RUNNING", "STOPPED", "SUCCEEDED", "FAILED"]
 
 
@@ -43,6 +46,8 @@ class ClusterJob:
     exit_code: int | None = None
     """Of the driver; None while it runs, and where nobody saw it end."""
     message: str = ""
+    output: str | None = None
+    """The folder it writes to, by the metadata it was submitted with; None where there is none."""
 
     @property
     def over(self) -> bool:

@@ -21,6 +21,7 @@ from ray.util.state.exception import RayStateApiException
 
 from jobs.jobs_client import (
     ADDRESS_VARIABLES,
+    OUTPUT_LABEL,
     ClusterError,
     ClusterJob,
     ClusterRefused,
@@ -93,7 +94,12 @@ class RayJobs:
         """Return how the job stands."""
         with _plainly(self.address, submission_id):
             found = self._client.get_job_info(submission_id)
-        return ClusterJob(phase=found.status.value, exit_code=found.driver_exit_code, message=found.message or "")
+        return ClusterJob(
+            phase=found.status.value,
+            exit_code=found.driver_exit_code,
+            message=found.message or "",
+            output=(found.metadata or {}).get(OUTPUT_LABEL),
+        )
 
     def logs(self, submission_id: str) -> str:
         """Return what the driver has written so far."""

@@ -9,7 +9,7 @@ from mue_model.config import ConfigError
 
 LONGEST = 40
 """Room is left for an attempt's number behind it: Kubernetes takes 47 characters for a job."""
-_NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
+NAME = r"[a-z]([a-z0-9-]*[a-z0-9])?"
 
 
 def run_name(output: str) -> str:
@@ -22,7 +22,7 @@ def run_name(output: str) -> str:
 
 def checked_run_name(name: str) -> str:
     """Return a name that a user gave, or raise `ConfigError`."""
-    if len(name) > LONGEST or not _NAME.fullmatch(name):
+    if len(name) > LONGEST or not re.fullmatch(NAME, name):
         raise ConfigError(
             f"--run {name!r}: expected at most {LONGEST} lower-case letters, digits and hyphens, a letter first"
         )

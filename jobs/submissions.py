@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from jobs.run_name import LONGEST, NAME
 from mue_model.config import Config, ConfigError, parse_config
 from pipeline.canonical_json import canonical_json, parse_json
 from pipeline.storage import Storage
@@ -20,9 +21,9 @@ class Submission(Config):
     """`Submission` v1: one handing over of a job to a cluster."""
 
     schema_version: Literal[1] = 1
-    run: str
-    """The job's name on clusters."""
-    number: int = Field(ge=1)
+    run: str = Field(max_length=LONGEST, pattern=rf"^{NAME}$")
+    """The job's name on clusters. Anything else could be a path into the job server, or no end of a message."""
+    number: int = Field(ge=1, lt=10**9)
     """Counts up; a number is used once, whatever became of it."""
     address: str = Field(pattern=r"^https?://[A-Za-z0-9.:_~%/\[\]-]+$")
     """The job server's URL, without secrets. Of another scheme, Ray's client would import the module of that name."""
@@ -54,10 +55,9 @@ def claim_submission(storage: Storage, *, run: str, address: str, spec: dict[str
 
 
 def submissions(storage: Storage) -> list[Submission]:
-    """Return all submissions of the job, the last one last."""
+    """Return all submissions of the job, the last one last; raise `ConfigError` where a record is none of ours."""
     paths = [path for path in storage.list(FOLDER) if _FILE.fullmatch(path)]
-    found = [parse_json(Submission, storage.read(path), where=f"{storage.url}/{path}") for path in paths]
-    return sorted(found, key=lambda submission: submission.number)
+    return sorted((_read(storage, path) for path in paths), key=lambda submission: submission.number)
 
 
 def last_submission(storage: Storage, number: int | None = None) -> Submission:
@@ -67,3 +67,13 @@ def last_submission(storage: Storage, number: int | None = None) -> Submission:
         which = "was never submitted" if number is None else f"has no submission {number}"
         raise ConfigError(f"{storage.url}: this job {which}; 'mue submit' hands a job over to a cluster")
     return found[-1]
+
+
+def _read(storage: Storage, path: str) -> Submission:
+    found = parse_json(Submission, storage.read(path), where=f"{storage.url}/{path}")
+    if found.path != path:
+        raise ConfigError(
+            f"{storage.url}/{path}: number = {found.number}: a record's number is that of its file, so this one was "
+            "put there; delete it"
+        )
+    return found

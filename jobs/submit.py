@@ -16,7 +16,7 @@ import psutil
 from jobs.code_package import JOB_FILE, write_package
 from jobs.commit_times import commit_times
 from jobs.job_state import state_of
-from jobs.jobs_client import ClusterError, ClusterRefused, JobsClient, SubmissionTaken
+from jobs.jobs_client import OUTPUT_LABEL, ClusterError, ClusterRefused, JobsClient, SubmissionTaken
 from jobs.planning import prepare
 from jobs.reachable import local_paths, named
 from jobs.retry import spec_of
@@ -119,7 +119,7 @@ def _hand_over(
                 submission_id=found.id,
                 entrypoint=shlex.join(ENTRYPOINT),
                 folder=folder,
-                metadata={"mue_output": spec.output.url, "mue_run": run},
+                metadata={OUTPUT_LABEL: spec.output.url, "mue_run": run},
             )
         except SubmissionTaken:
             # Claimed before the other is given up: else it would be the same number again.

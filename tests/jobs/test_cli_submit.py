@@ -18,7 +18,7 @@ from typer.testing import Result
 
 from jobs.cli_submit import logs
 from jobs.fake_jobs import FakeJobs, Submitted
-from jobs.jobs_client import ClusterJob
+from jobs.jobs_client import OUTPUT_LABEL, ClusterJob
 from jobs.steering import Scaled
 from jobs.submissions import claim_submission
 from jobs.terminal import Terminal
@@ -126,6 +126,7 @@ def test_ctrl_c_ends_the_looking_on_and_not_the_job(
 ) -> None:
     spec = JobSpec(inputs=InputsConfig(urls=("s3://in/a.tar",)), output=OutputConfig(url=str(job.folder)))
     claim_submission(job.ledger.storage, run="a", address=cluster.address, spec=spec.model_dump(mode="json"))
+    cluster.submitted["a-1"] = Submitted(entrypoint="", folder=Path(), metadata={OUTPUT_LABEL: str(job.folder)})
     monkeypatch.setattr(awaited, interrupt)
     monkeypatch.setattr("jobs.cli_submit.trusted_address", lambda address, where: address)
     name, *options = command.split()
@@ -142,10 +143,27 @@ def test_the_cluster_says_whether_there_was_something_to_end(
     mue: Callable[..., Result], job: Any, cluster: FakeJobs, phase: Any, said: str
 ) -> None:
     claim_submission(job.ledger.storage, run="a", address=cluster.address, spec={})
-    cluster.submitted["a-1"] = Submitted(entrypoint="", folder=Path(), metadata={})
+    cluster.submitted["a-1"] = Submitted(entrypoint="", folder=Path(), metadata={OUTPUT_LABEL: str(job.folder)})
     cluster.script = [ClusterJob(phase=phase)]
     assert said in mue("cancel", job.folder, "--now", "--address", cluster.address).stderr
     assert cluster.stopped == ["a-1"]
+
+
+@pytest.mark.parametrize("metadata", [{OUTPUT_LABEL: "/elsewhere/out"}, {OUTPUT_LABEL: "s3://b/out"}, {}])
+@pytest.mark.parametrize("command", [("logs",), ("logs", "--follow"), ("cancel", "--now")], ids=" ".join)
+def test_a_record_that_names_anothers_job_reaches_nothing_of_it(
+    mue: Callable[..., Result], job: Any, cluster: FakeJobs, command: tuple[str, ...], metadata: dict[str, str]
+) -> None:
+    """Whoever can write the output folder can name any job of the cluster there."""
+    claim_submission(job.ledger.storage, run="victim", address=cluster.address, spec={})
+    cluster.submitted["victim-1"] = Submitted(entrypoint="", folder=Path(), metadata=metadata)
+    cluster.script, cluster.text = [ClusterJob(phase="RUNNING")], "its secrets\n"
+    refused = mue(*command, job.folder, "--address", cluster.address)
+    assert refused.exit_code == 2
+    assert "victim-1" in refused.stderr
+    assert "is left alone" in refused.stderr
+    assert (refused.stdout, cluster.stopped) == ("", [])
+    assert not job.ledger.storage.exists("control.json"), "nor is anything asked for"
 
 
 class Screen(io.StringIO):
@@ -158,7 +176,7 @@ def test_a_drivers_text_commands_no_terminal_and_goes_into_a_pipe_as_it_is(
     job: Any, cluster: FakeJobs, monkeypatch: pytest.MonkeyPatch, follow: bool
 ) -> None:
     claim_submission(job.ledger.storage, run="a", address=cluster.address, spec={})
-    cluster.submitted["a-1"] = Submitted(entrypoint="", folder=Path(), metadata={"mue_output": job.ledger.storage.url})
+    cluster.submitted["a-1"] = Submitted(entrypoint="", folder=Path(), metadata={OUTPUT_LABEL: str(job.folder)})
     cluster.text = "\x1b[36m(Actor)\x1b[0m one\n\x1b]0;pwned\x07\x1b[2J\u009b2J\u202etwo\n"
     context: Any = SimpleNamespace(obj=Terminal())
     for screen in (Screen(), io.StringIO()):

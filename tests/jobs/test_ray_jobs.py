@@ -98,6 +98,15 @@ def test_answers_to_a_submission(
     assert type(caught.value) is error
 
 
+@pytest.mark.parametrize(
+    ("metadata", "output"), [({"mue_output": "s3://b/out"}, "s3://b/out"), ({}, None), (None, None)]
+)
+def test_a_job_says_where_it_writes(server: JobServer, metadata: dict[str, str] | None, output: str | None) -> None:
+    facts = {"type": "SUBMISSION", "entrypoint": "true", "status": "RUNNING", "metadata": metadata}
+    server.answer = 200, json.dumps(facts | {"submission_id": "a-1"})
+    assert RayJobs(server.url).job("a-1").output == output
+
+
 def test_an_address_that_leads_to_no_cluster_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray looks for a head at HOST:PORT, which raises an error of its own."""
 
