@@ -7,11 +7,11 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import requests
 from ray.exceptions import AuthenticationError, RayError
@@ -41,6 +41,9 @@ _STATUS = re.compile(r"^Request failed with status code (\d{3})")
 _TOKEN = "set RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH to a file with the cluster's token"
 
 
+_QUERY = re.compile("[?#]")
+
+
 class _NotReady(ClusterRefused):
     """The cluster's nodes have not all reported yet."""
 
@@ -62,22 +65,23 @@ class RayJobs:
             _check_form(address)
         for name in _CHATTY:
             logging.getLogger(name).setLevel(logging.ERROR)
-        with _plainly(address or "the default address"), _only(address):
+        # Ray repeats the address that it was given; the environment's may hold a password as well.
+        given = [address] if address is not None else [os.environ.get(name, "") for name in ADDRESS_VARIABLES]
+        with _plainly(address_without_secrets(address or "the default address"), given=given), _only(address):
             self._client = JobSubmissionClient(address)
         self._url = self._client.get_address()
 
     @property
     def address(self) -> str:
-        """URL of the job server, without user and password."""
-        parts = urlsplit(self._url)
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        """URL of the job server, without user, password, query and fragment."""
+        return address_without_secrets(self._url)
 
     def submit(self, *, submission_id: str, entrypoint: str, folder: Path, metadata: Mapping[str, str]) -> None:
         """Run `entrypoint` in a copy of `folder`; a cluster that has only just started is given a minute."""
         deadline = time.monotonic() + _STARTING_S
         while True:
             try:
-                with _plainly(self.address, submission_id):
+                with _plainly(self.address, submission_id, given=[self._url]):
                     self._client.submit_job(
                         entrypoint=entrypoint,
                         submission_id=submission_id,
@@ -92,7 +96,7 @@ class RayJobs:
 
     def job(self, submission_id: str) -> ClusterJob:
         """Return how the job stands."""
-        with _plainly(self.address, submission_id):
+        with _plainly(self.address, submission_id, given=[self._url]):
             found = self._client.get_job_info(submission_id)
         return ClusterJob(
             phase=found.status.value,
@@ -103,7 +107,7 @@ class RayJobs:
 
     def logs(self, submission_id: str) -> str:
         """Return what the driver has written so far."""
-        with _plainly(self.address, submission_id):
+        with _plainly(self.address, submission_id, given=[self._url]):
             return str(self._client.get_job_logs(submission_id))
 
     def follow(self, submission_id: str) -> Iterator[str]:
@@ -116,7 +120,7 @@ class RayJobs:
         # A runner, for it also closes the connection where Ctrl-C or the reader's end comes in between.
         with asyncio.Runner() as runner:
             while True:
-                with _plainly(self.address, submission_id):
+                with _plainly(self.address, submission_id, given=[self._url]):
                     text = runner.run(following())
                 if text is None:
                     return
@@ -124,17 +128,38 @@ class RayJobs:
 
     def stop(self, submission_id: str) -> bool:
         """End the driver: SIGTERM, and seconds later SIGKILL."""
-        with _plainly(self.address, submission_id):
+        with _plainly(self.address, submission_id, given=[self._url]):
             return bool(self._client.stop_job(submission_id))
 
     def node_addresses(self) -> frozenset[str]:
         """Return the IP addresses of the living nodes; none where the cluster does not tell."""
         try:
-            with _plainly(self.address):
+            with _plainly(self.address, given=[self._url]):
                 nodes = list_nodes(address=self._url, limit=10_000)
         except ClusterError:
             return frozenset()
         return frozenset(str(node.node_ip) for node in nodes if node.state == "ALIVE")
+
+
+def address_without_secrets(address: str) -> str:
+    """Return an address, however misspelled, as messages may show it: no user, no password, no query, no fragment."""
+    scheme, separator, rest = address.partition("://") if "://" in address else ("", "", address)
+    place = _QUERY.split(rest, maxsplit=1)[0]
+    if "@" in rest[len(place) :]:
+        place = "..."  # of a password with a question mark, or of the query: nobody can tell
+    # The last `@`: a password may have a slash.
+    return scheme.rpartition("@")[2] + separator + place.rpartition("@")[2]
+
+
+def _secrets_in(address: str) -> list[str]:
+    """Return what `address_without_secrets` leaves out, as Ray's client may repeat it."""
+    scheme, _, rest = address.partition("://") if "://" in address else ("", "", address)
+    user, at, after = rest.rpartition("@")
+    query = after[len(_QUERY.split(after, maxsplit=1)[0]) :]
+    # Where nobody can tell a password from a query, the whole of it comes first.
+    whole = rest.rstrip("/") if _QUERY.search(user) else ""
+    odd = "".join(scheme.rpartition("@")[:2])
+    return [part for part in (odd, whole, user + at, query) if part]
 
 
 def _check_form(address: str) -> None:
@@ -148,8 +173,8 @@ def _check_form(address: str) -> None:
         known = False
     if not known and address not in _NAMED:
         raise ConfigError(
-            f"--address {brief(address)}: expected the dashboard's URL such as http://127.0.0.1:8265, HOST:PORT of a "
-            "cluster's head, or auto"
+            f"--address {brief(address_without_secrets(address))}: expected the dashboard's URL such as "
+            "http://127.0.0.1:8265, HOST:PORT of a cluster's head, or auto"
         )
 
 
@@ -164,8 +189,24 @@ def _only(address: str | None) -> Iterator[None]:
 
 
 @contextmanager
-def _plainly(address: str, submission_id: str = "") -> Iterator[None]:
-    """Say in plain words what the client raises."""
+def _plainly(address: str, submission_id: str = "", *, given: Sequence[str]) -> Iterator[None]:
+    """Say in plain words what the client raises, without what the addresses as they were `given` hold of secrets."""
+    try:
+        with _in_plain_words(address, submission_id):
+            yield
+    except ClusterError as error:
+        secrets = [secret for whole in given for secret in _secrets_in(whole)]
+        if not secrets:
+            raise
+        text = str(error)
+        for secret in secrets:
+            text = text.replace(secret, "")
+        # What the client raised would be shown with -v.
+        raise type(error)(text) from None
+
+
+@contextmanager
+def _in_plain_words(address: str, submission_id: str) -> Iterator[None]:
     try:
         yield
     except AuthenticationError as error:

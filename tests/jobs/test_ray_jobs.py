@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import threading
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -154,6 +155,60 @@ def test_what_can_be_an_address_is_tried(monkeypatch: pytest.MonkeyPatch, addres
     monkeypatch.setattr("jobs.ray_jobs.JobSubmissionClient", nobody)
     with pytest.raises(ClusterSilent, match="no Ray answers"):
         RayJobs(address)
+
+
+SECRET = "s3cret"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        (f"http://user:{SECRET}@127.0.0.1:9/", "http://127.0.0.1:9/"),
+        (f"http://{SECRET}@127.0.0.1:9/x?token={SECRET}#{SECRET}", "http://127.0.0.1:9/x"),
+        (f"http://user:pa/{SECRET}@127.0.0.1:9", "http://127.0.0.1:9"),
+        (f"http://user:pa?{SECRET}@127.0.0.1:9", "http://..."),
+        (f"http://127.0.0.1:9/?token=a@{SECRET}", "http://..."),
+        (f"http://user:p://{SECRET}@127.0.0.1:9", "http://127.0.0.1:9"),
+        (f"user:{SECRET}@127.0.0.1:9", "127.0.0.1:9"),
+        (f"os://user:{SECRET}@127.0.0.1:9", "os://127.0.0.1:9"),
+        (f"http://user:{SECRET}@[127.0.0.1:9", "http://[127.0.0.1:9"),
+        (f"{SECRET}@http://127.0.0.1:9", "http://127.0.0.1:9"),
+    ],
+)
+@pytest.mark.parametrize("raised", [ConnectionError, RuntimeError, ValueError])
+@pytest.mark.parametrize("named", [True, False], ids=["option", "environment"])
+def test_an_addresss_secrets_are_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, address: str, shown: str, raised: type[Exception], named: bool
+) -> None:
+    def nobody(given: str | None) -> None:
+        raise raised(f"Failed to connect to Ray at address: {address.rstrip('/')}.")
+
+    monkeypatch.setattr("jobs.ray_jobs.JobSubmissionClient", nobody)
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises((ClusterError, ConfigError)) as refused:
+        RayJobs(address if named else None)
+    if named:
+        assert shown in str(refused.value)
+    assert SECRET not in "".join(traceback.format_exception(refused.value)), "not with -v either"
+
+
+def test_a_clusters_secrets_are_not_repeated_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Client:
+        def __init__(self, address: str) -> None:
+            self.address = address
+
+        def get_address(self) -> str:
+            return self.address
+
+        def stop_job(self, submission_id: str) -> bool:
+            raise RuntimeError(f"{self.address}: out of order")
+
+    monkeypatch.setattr("jobs.ray_jobs.JobSubmissionClient", Client)
+    jobs = RayJobs(f"http://user:{SECRET}@h:1/a?b={SECRET}")
+    assert jobs.address == "http://h:1/a"
+    with pytest.raises(ClusterError, match="http://h:1/a: http://h:1/a: out of order") as refused:
+        jobs.stop("a-1")
+    assert SECRET not in "".join(traceback.format_exception(refused.value))
 
 
 @pytest.mark.parametrize("by_signal", [True, False], ids=["ctrl-c", "no-reader"])
