@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from mue_model.grid import STRIDE
 from mue_model.processor import CAPTION_PROMPT, Processor
 from mue_model.regular_file import read_bounded
 from mue_model.tokenizer import BOS, EOS, PAD, UNK
+from mue_model.weights_header import check_weights_header
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -46,6 +47,10 @@ _IMPLEMENTED: dict[str, Any] = {
     "use_image_feature": True,
     "use_ofasys": False,
 }
+
+_SHOWN = 100
+"""Characters of a name in messages: a folder's files may hold names of megabytes."""
+_MOST_SHOWN = 20
 
 _GENERATION = {"max_tokens": "max_new_tokens", "no_repeat_ngram": "no_repeat_ngram_size"}
 """Our settings by the names that transformers has for them."""
@@ -97,9 +102,7 @@ class ModelFacts:
     def exits(self, choice: str | ExitConfig, task: str = "caption") -> ExitConfig:
         """Return `choice`, or the preset of that name for `task`; raise `ConfigError` if it does not fit the model."""
         if isinstance(choice, str) and choice not in self.presets:
-            raise ConfigError(
-                f"exits = '{choice}': model '{self.name}' has the presets {', '.join(sorted(self.presets))}"
-            )
+            raise ConfigError(f"exits = '{choice}': model '{self.name}' has the presets {_few(sorted(self.presets))}")
         presets = {**self.presets, **self.task_presets.get(task, {})}
         exits = presets[choice] if isinstance(choice, str) else choice
         exits.per_layer(self.config)
@@ -126,6 +129,11 @@ def read_model_folder(path: str | Path) -> ModelFacts:
         processor = Processor.from_folder(folder, vocab_size=config.vocab_size)
     except ValueError as error:
         raise ModelFolderError(f"model '{path}': {error}") from error
+    try:
+        check_weights_header(weights)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        raise ModelFolderError(f"{weights} cannot be read as safetensors: {reason}") from error
     digest = hashlib.sha256(read_bounded(folder / CONFIG_FILE))
     digest.update(file_digest(weights).encode())
     digest.update(processor.tokenizer.digest.encode())
@@ -146,7 +154,9 @@ def read_config(path: Path) -> ModelConfig:
     document = read_json(path)
     for key, implemented in _IMPLEMENTED.items():
         if document.get(key, implemented) != implemented:
-            raise ModelFolderError(f"{path}: {key} = {document[key]!r} is not implemented, only {implemented!r} is")
+            raise ModelFolderError(
+                f"{path}: {key} = {brief(document[key])} is not implemented, only {implemented!r} is"
+            )
     known = {key: value for key, value in document.items() if key in ModelConfig.model_fields}
     try:
         return parse_config(ModelConfig, known, where=str(path))
@@ -178,14 +188,19 @@ def read_task_presets(path: Path) -> dict[str, dict[str, ExitConfig]]:
     for task, own in tasks.items() if isinstance(tasks, dict) else [("", None)]:
         if not isinstance(own, dict) or not own.keys() <= read_presets(path).keys() - {"default"}:
             raise ModelFolderError(f"{path}: 'tasks' needs an object for each task, with names of 'presets'")
-        parsed = _parsed(own, f"{path}: tasks.{task}")
+        parsed = _parsed(own, f"{path}: tasks.{task[:_SHOWN]}")
         default = document["default"]
         found[task] = parsed | ({"default": parsed[default]} if default in parsed else {})
     return found
 
 
 def _parsed(presets: Mapping[str, Any], where: str) -> dict[str, ExitConfig]:
-    return {name: parse_config(ExitConfig, value, where=f"{where}.{name}") for name, value in presets.items()}
+    return {name: parse_config(ExitConfig, value, where=f"{where}.{name[:_SHOWN]}") for name, value in presets.items()}
+
+
+def _few(names: Sequence[str]) -> str:
+    shown = ", ".join(name[:_SHOWN] for name in names[:_MOST_SHOWN])
+    return shown if len(names) <= _MOST_SHOWN else f"{shown} and {len(names) - _MOST_SHOWN:,} more"
 
 
 def presets_document(

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from PIL import Image
 
+from mue_model.config_errors import brief
 from mue_model.images import DEFAULT_MAX_PIXELS, MAX_SIDE, ImageError, check_size, decode_image, to_rgb
 from mue_model.regular_file import read_bounded
 from mue_model.tokenizer import Tokenizer
@@ -113,10 +114,10 @@ def _read_image_size(path: Path) -> int:
         raise ProcessorError(f"{path} holds no JSON object")
     for key, supported in _FIXED.items():
         if config.get(key, supported) != supported:
-            raise ProcessorError(f"{path}: {key} = {config[key]!r} is not supported, only {supported!r}")
+            raise ProcessorError(f"{path}: {key} = {brief(config[key])} is not supported, only {supported!r}")
     size = config.get("size")
     if isinstance(size, dict) and size.get("height") == size.get("width"):
         size = size.get("height")
     if isinstance(size, bool) or not isinstance(size, int) or size <= 0:
-        raise ProcessorError(f"{path}: size = {size!r}; expected one positive number, or height = width")
+        raise ProcessorError(f"{path}: size = {brief(size)}; expected one positive number, or height = width")
     return size

@@ -14,6 +14,7 @@ from typing import Any, Self
 import tokenizers
 from tokenizers import models, pre_tokenizers
 
+from mue_model.config_errors import brief
 from mue_model.regular_file import read_bounded
 
 SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")
@@ -202,13 +203,15 @@ def _check_vocab(vocab: dict[str, int], where: str) -> dict[int, str]:
     tokens: dict[int, str] = {}
     for token, i in vocab.items():
         if isinstance(i, bool) or not isinstance(i, int) or not 0 <= i <= _LARGEST_ID:
-            raise TokenizerError(f"{where}: {token!r} has the id {i!r}; expected an integer from 0 to {_LARGEST_ID}")
+            raise TokenizerError(
+                f"{where}: {brief(token)} has the id {brief(i)}; expected an integer from 0 to {_LARGEST_ID}"
+            )
         if i in tokens:
-            raise TokenizerError(f"{where}: {token!r} and {tokens[i]!r} both have the id {i}")
+            raise TokenizerError(f"{where}: {brief(token)} and {brief(tokens[i])} both have the id {i}")
         tokens[i] = token
     for i, token in enumerate(SPECIALS):
         if tokens.get(i) != token:
-            raise TokenizerError(f"{where}: id {i} is {tokens.get(i)!r}; expected {token!r}, as in BART and OFA")
+            raise TokenizerError(f"{where}: id {i} is {brief(tokens.get(i))}; expected {token!r}, as in BART and OFA")
     return tokens
 
 
@@ -218,6 +221,6 @@ def _check_merges(merges: Sequence[Merge], vocab: Mapping[str, int], where: str)
         for token in (a, b, a + b):
             if token not in vocab:
                 raise TokenizerError(
-                    f"{where}: merge {number} ({a!r} {b!r}) needs {token!r}, which {VOCAB_FILE} lacks; "
+                    f"{where}: merge {number} ({brief(a)} {brief(b)}) needs {brief(token)}, which {VOCAB_FILE} lacks; "
                     "the two files belong to different models"
                 )

@@ -26,6 +26,13 @@ TOKENIZER = build_word_tokenizer(["cat"])
 PRESETS = {"exact": ExitConfig(), "quick": ExitConfig(image=0.5, decoder=(0.9, 0.8, 0.7, 0.6))}
 
 
+def weights(data: bytes) -> bytes:
+    """A model.safetensors of one tensor."""
+    tensor = {"dtype": "U8", "shape": [len(data)], "data_offsets": [0, len(data)]}
+    header = json.dumps({"__metadata__": {"format": "pt"}, "a": tensor}).encode()
+    return len(header).to_bytes(8, "little") + header + data
+
+
 @pytest.fixture
 def config(small_config: Callable[..., ModelConfig]) -> ModelConfig:
     return small_config(vocab_size=300, streams="decomposed", quirks={"drop_image_rel_bias": True})
@@ -36,7 +43,7 @@ def folder(tmp_path: Path, config: ModelConfig) -> Path:
     Processor(tokenizer=TOKENIZER, image_size=64).save(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(config_document(config)), "utf-8")
     (tmp_path / "exits.json").write_text(json.dumps(presets_document(PRESETS, default="quick")), "utf-8")
-    (tmp_path / "model.safetensors").write_bytes(b"not read")
+    (tmp_path / "model.safetensors").write_bytes(weights(b"not read"))
     return tmp_path
 
 
@@ -77,7 +84,7 @@ def test_the_digest_follows_weights_configuration_and_vocabulary(folder: Path) -
     (folder / "exits.json").unlink()
     (folder / "MODEL_CARD.md").write_text("anything", "utf-8")
     assert {read_model_folder(folder).digest} == digests
-    (folder / "model.safetensors").write_bytes(b"other")
+    (folder / "model.safetensors").write_bytes(weights(b"other"))
     digests.add(read_model_folder(folder).digest)
     edit(folder / "config.json", streams="joint")
     digests.add(read_model_folder(folder).digest)
@@ -143,6 +150,47 @@ def test_a_wrong_key_is_named(folder: Path, file: str, changes: dict[str, Any], 
     assert said in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("config.json", {"activation_function": "x" * 2_000_000}),
+        ("preprocessor_config.json", {"image_mean": [0.25] * 500_000}),
+        ("preprocessor_config.json", {"size": "x" * 2_000_000}),
+        ("exits.json", {"presets": {"x" * 2_000_000: {"imagee": 1}}, "default": "x" * 2_000_000}),
+        ("vocab.json", {"x" * 2_000_000: -1}),
+        ("vocab.json", {"x" * 2_000_000: 0}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value))[:20],
+)
+def test_a_file_of_megabytes_makes_a_short_message(folder: Path, file: str, changes: dict[str, Any]) -> None:
+    edit(folder / file, **changes)
+    with pytest.raises((ModelFolderError, ConfigError)) as raised:
+        read_model_folder(folder)
+    assert file in str(raised.value)
+    assert len(str(raised.value)) < 1500
+
+
+def test_a_folder_of_many_presets_makes_a_short_message(folder: Path) -> None:
+    edit(folder / "exits.json", presets={f"{number}{'x' * 9999}": {} for number in range(99)}, default=f"7{'x' * 9999}")
+    with pytest.raises(ConfigError, match=r"has the presets .* and 80 more") as raised:
+        read_model_folder(folder).exits("fast")
+    assert len(str(raised.value)) < 3000
+
+
+def test_weights_that_are_not_as_long_as_they_say_are_refused_unread(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mue_model.model_folder.file_digest", lambda path: pytest.fail("all of it was read"))
+    os.truncate(folder / "model.safetensors", 8 << 40)
+    with pytest.raises(
+        ModelFolderError, match=r"model\.safetensors cannot be read as safetensors: has 8,796,093,022,208"
+    ):
+        read_model_folder(folder)
+    (folder / "model.safetensors").write_bytes(weights(b"abc") + b"d")
+    with pytest.raises(ModelFolderError, match="has 4 bytes of weights, and its header tells of 3"):
+        read_model_folder(folder)
+
+
 def test_a_vocabulary_that_cannot_write_the_prompt_is_refused(folder: Path) -> None:
     vocab = json.loads((folder / "vocab.json").read_text("utf-8"))
     del vocab["?"]
@@ -202,8 +250,6 @@ def test_what_would_block_or_never_end_is_not_read(folder: Path, name: str, kind
         os.truncate(path, (64 << 20) + 1)
     if name == "exits.json" and kind != "endless":
         assert set(read_model_folder(folder).presets) == {"default", "exact"}, "as where there is none"
-    elif name == "model.safetensors" and kind == "endless":
-        read_model_folder(folder)
     else:
         with pytest.raises(ModelFolderError, match=name):
             read_model_folder(folder)
