@@ -12,6 +12,12 @@ START_S = 30.0
 """Start of a pipeline and its actors, on nodes that are there already, beside the loading of the model; assumed."""
 
 
+MOST_ROWS = 10**15
+MOST_NODES = 10**6
+LEAST_ROWS_PER_S = 1e-9
+"""Of one actor. Beyond these bounds figures mean nothing, and at last are no numbers."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class StageTimes:
     """What was measured, on such nodes or on other ones."""
@@ -39,6 +45,8 @@ class ClusterShape:
     price_per_node_hour: float | None = None
 
     def __post_init__(self) -> None:
+        if self.nodes > MOST_NODES:
+            raise ValueError(f"more than {MOST_NODES:,} nodes")
         if min(self.nodes, self.cpus_per_node, self.actors) < 1 or self.gpus_per_node < 0:
             raise ValueError(
                 f"{self.nodes} nodes of {self.cpus_per_node} CPUs and {self.gpus_per_node} GPUs, {self.actors} actors: "
@@ -88,13 +96,15 @@ def project(rows: int, times: StageTimes, shape: ClusterShape, *, pools: int = 1
     """Return what `rows` rows take on `shape`, where actors are started `pools` times, one pool after another.
 
     Raises:
-        ValueError: Nothing was measured, or there is no row.
+        ValueError: Nothing was measured, there is no row, or there are more than anybody has.
     """
     row_cpu_s = (times.read_ms + times.decode_ms) / 1000
     if rows < 1 or not row_cpu_s > 0 or not times.rows_per_s_per_actor > 0:
         raise ValueError(
             f"{rows} rows, {row_cpu_s} s to prepare one, {times.rows_per_s_per_actor} answers/s: need more"
         )
+    if rows > MOST_ROWS or times.rows_per_s_per_actor < LEAST_ROWS_PER_S:
+        raise ValueError(f"expected at most {MOST_ROWS:,} rows, and at least {LEAST_ROWS_PER_S:g} rows/s of an actor")
     prepared = shape.preparing_cpus / row_cpu_s
     answered = shape.actors * times.rows_per_s_per_actor
     pace = min(prepared, answered)

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 SLACK = 0.2
 """Share by which fewer actors than now must suffice before any is let go: starting one again costs a model load."""
 
+MOST_ACTORS = 10**9
+_MANY_ROWS = 10**30
+"""More than this is as much: larger whole numbers are no floating point numbers at last."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScalingLimits:
@@ -24,8 +28,10 @@ class ScalingLimits:
     def __post_init__(self) -> None:
         if not 0 < self.min_actors <= self.max_actors:
             raise ValueError(f"actors {self.min_actors} to {self.max_actors}: expected 0 < fewest <= most")
-        if not self.step_up > 1:
+        if not 1 < self.step_up < math.inf:
             raise ValueError(f"step_up {self.step_up}: expected more than 1")
+        if self.max_actors > MOST_ACTORS:
+            raise ValueError(f"more than {MOST_ACTORS:,} actors")
 
 
 def actors_wanted(
@@ -51,9 +57,11 @@ def actors_wanted(
     if rows_per_s_per_actor is None or not rows_per_s_per_actor > 0:
         return now
     # Bounded before it is rounded: a speed of nearly nothing asks for more actors than a number can say.
-    needed = math.ceil(min(backlog_rows / target_s / rows_per_s_per_actor - 1e-9, float(limits.max_actors)))
+    needed = math.ceil(
+        min(min(backlog_rows, _MANY_ROWS) / target_s / rows_per_s_per_actor - 1e-9, float(limits.max_actors))
+    )
     if needed > now:
-        return min(needed, limits.max_actors, max(now + 1, math.floor(now * limits.step_up)))
+        return min(needed, limits.max_actors, max(now + 1, math.floor(min(now * limits.step_up, MOST_ACTORS))))
     if needed < now * (1 - SLACK):
         return max(needed, limits.min_actors)
     return now

@@ -8,11 +8,16 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
+from cluster.projection import LEAST_ROWS_PER_S, MOST_NODES, MOST_ROWS
 from jobs.cli_options import Actors, ConfigFile, Exits, Inputs, Model, OutputOption, Overrides, overrides_of
 from jobs.counting_view import counting_shown
 from jobs.spec import load_spec
 from jobs.terminal import Terminal, pairs_table
 from mue_model.config import ConfigError
+from mue_model.config_errors import brief
+
+MOST_OF_A_NODE = 10**6
+MOST_PRICE = 10**9
 
 
 def plan(
@@ -30,25 +35,24 @@ def plan(
         typer.Option(
             "--price-per-hour",
             metavar="PRICE",
-            min=0,
             help="Of one hour of all that the job runs on; with --nodes of one node.",
         ),
     ] = None,
     nodes: Annotated[
-        int | None, typer.Option("--nodes", min=1, help="Say what the job would take on a cluster of so many nodes.")
+        int | None, typer.Option("--nodes", help="Say what the job would take on a cluster of so many nodes.")
     ] = None,
-    gpus: Annotated[int, typer.Option("--gpus", min=0, help="GPUs of one of them.")] = 0,
+    gpus: Annotated[int, typer.Option("--gpus", help="GPUs of one of them.")] = 0,
     cpus: Annotated[
-        int | None, typer.Option("--cpus", min=1, help="CPUs of one of them; left out: those of this machine.")
+        int | None, typer.Option("--cpus", help="CPUs of one of them; left out: those of this machine.")
     ] = None,
     rows: Annotated[
         float | None,
-        typer.Option("--rows", metavar="N", min=1, help="Rows there, as in 1e9; left out: those of the inputs."),
+        typer.Option("--rows", metavar="N", help="Rows there, as in 1e9; left out: those of the inputs."),
     ] = None,
     actor_rows_per_s: Annotated[
         float | None,
         typer.Option(
-            "--actor-rows-per-s", metavar="X", min=0, help="Of one actor there; left out: as the sample is answered."
+            "--actor-rows-per-s", metavar="X", help="Of one actor there; left out: as the sample is answered."
         ),
     ] = None,
 ) -> None:
@@ -69,6 +73,12 @@ def plan(
     from jobs.dry_run_view import dry_run_facts, dry_run_view
 
     terminal: Terminal = context.obj
+    _check("--nodes", nodes, 1, MOST_NODES)
+    _check("--gpus", gpus, 0, MOST_OF_A_NODE)
+    _check("--cpus", cpus, 1, MOST_OF_A_NODE)
+    _check("--rows", rows, 1, MOST_ROWS)
+    _check("--actor-rows-per-s", actor_rows_per_s, LEAST_ROWS_PER_S, MOST_ROWS)
+    _check("--price-per-hour", price_per_hour, 0, MOST_PRICE)
     if nodes is None and (gpus or cpus or rows or actor_rows_per_s):
         raise ConfigError("--gpus, --cpus, --rows and --actor-rows-per-s describe a cluster: add --nodes")
     settings = overrides_of(overrides, model=model, exits=exits, actors=actors)
@@ -83,7 +93,7 @@ def plan(
             gpus=gpus,
             cpus=cpus,
             rows=None if rows is None else round(rows),
-            rows_per_s_per_actor=actor_rows_per_s or None,
+            rows_per_s_per_actor=actor_rows_per_s,
             price_per_node_hour=price_per_hour,
         )
         there = plan_for_cluster(found, question)
@@ -91,3 +101,9 @@ def plan(
         facts["cluster"] = cluster_plan_facts(there)
     terminal.show(view, facts)
     terminal.note(f"'mue run' with the same inputs and settings goes on from {spec.output.url}/plan.json")
+
+
+def _check(option: str, value: float | None, least: float, most: float) -> None:
+    """Refuse what no cluster has, and what is no number, before anything is computed."""
+    if value is not None and not least <= value <= most:
+        raise ConfigError(f"{option} {brief(value)}: expected a number from {least:,} to {most:,}")

@@ -101,3 +101,9 @@ def test_impossible_questions_are_refused() -> None:
         project(1, replace(TIMES, rows_per_s_per_actor=0), SHAPE)
     with pytest.raises(ValueError, match="at least one node"):
         replace(SHAPE, nodes=0)
+    with pytest.raises(ValueError, match="more than 1,000,000 nodes"):
+        replace(SHAPE, nodes=10**400)
+    with pytest.raises(ValueError, match="at most 1,000,000,000,000,000 rows"):
+        project(10**400, TIMES, SHAPE)
+    with pytest.raises(ValueError, match="at least 1e-09 rows/s"):
+        project(1, replace(TIMES, rows_per_s_per_actor=1e-320), SHAPE)

@@ -87,3 +87,19 @@ def test_impossible_questions_are_refused() -> None:
         ScalingLimits(min_actors=1, max_actors=2, step_up=1.0)
     with pytest.raises(ValueError, match="negative"):
         wanted(-1, 1.0, 1.0, 1, ScalingLimits(min_actors=1, max_actors=2))
+
+
+def test_numbers_that_are_no_floating_point_numbers_are_answered_too() -> None:
+    bounds = ScalingLimits(min_actors=1, max_actors=10**9, step_up=1e308)
+    for backlog, speed, target, now in (
+        (10**400, 1.0, 1.0, 7),
+        (10**400, 1e-320, 1e-320, 10**400),
+        (1, 1e308, 1e308, 1),
+    ):
+        found = actors_wanted(
+            backlog_rows=backlog, rows_per_s_per_actor=speed, target_s=target, actors_now=now, limits=bounds
+        )
+        assert found == (10**9 if backlog > 1 else 1)
+    for settings in ({"max_actors": 10**400}, {"max_actors": 8, "step_up": float("inf")}):
+        with pytest.raises(ValueError, match=r"actors|step_up"):
+            ScalingLimits(min_actors=1, **settings)

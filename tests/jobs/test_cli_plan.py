@@ -11,6 +11,42 @@ import pytest
 from typer.testing import Result
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--rows", "1e400"),
+        ("--rows", "1e308"),
+        ("--rows", "1.1e15"),
+        ("--rows", "nan"),
+        ("--rows", "0"),
+        ("--nodes", "9" * 400),
+        ("--nodes", "1000001"),
+        ("--nodes", "0"),
+        ("--gpus", "9" * 400),
+        ("--gpus", "-1"),
+        ("--cpus", "9" * 400),
+        ("--actor-rows-per-s", "1e-320"),
+        ("--actor-rows-per-s", "1e308"),
+        ("--actor-rows-per-s", "0"),
+        ("--actor-rows-per-s", "nan"),
+        ("--price-per-hour", "1e308"),
+        ("--price-per-hour", "inf"),
+        ("--price-per-hour", "-1"),
+    ],
+    ids=lambda word: word[:20],
+)
+def test_a_cluster_that_nobody_has_is_refused_in_a_line_before_a_row_is_answered(
+    mue: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, value: str
+) -> None:
+    monkeypatch.setattr("jobs.dry_run.dry_run", lambda *args, **options: pytest.fail("rows were answered"))
+    words = ["a.tar", "--output", tmp_path / "out", "--nodes", "4", f"{option}={value}"]
+    result = mue("plan", *words)
+    assert result.exit_code == 2, result.output
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"error: {option} ")
+    assert len(line) < 200
+
+
 def test_what_a_run_would_refuse_is_refused_and_nothing_is_written(
     mue: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
