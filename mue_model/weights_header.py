@@ -56,8 +56,8 @@ def check_weights_header(path: Path) -> None:
 
 def _span(name: str, tensor: Any) -> tuple[int, int, str]:
     """Return where a tensor's bytes lie, which are as many as its shape takes."""
-    told = tensor if isinstance(tensor, dict) else {}
-    dtype, shape, offsets = told.get("dtype"), told.get("shape"), told.get("data_offsets")
+    told: Any = tensor if isinstance(tensor, dict) else {}
+    dtype, shape, offsets = (told.get(key) for key in ("dtype", "shape", "data_offsets"))
     if not (isinstance(dtype, str) and _sizes(shape) and _sizes(offsets) and len(offsets) == 2):
         raise ValueError(f"tensor {brief(name)} needs dtype, shape and data_offsets, not {brief(tensor)}")
     if dtype not in _BITS:
