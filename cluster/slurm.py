@@ -21,13 +21,18 @@ def slurm_script(spec: ClusterSpec, *, run: str, job_yaml: str) -> str:
     """Return the script for `sbatch`; its nodes are those of the spec's first group.
 
     Raises:
-        ValueError: `run` is no name.
+        ValueError: `run` is no name, or the job would be told to end as soon as it has begun.
     """
     try:
         check_name(run, longest=LONGEST_CLUSTER_NAME)
     except ValueError as error:
         raise ValueError(f"run name {run!r}: {error}") from error
     group, slurm = spec.groups[0], spec.slurm
+    if spec.grace_s > slurm.time_limit_h * 1800:
+        raise ValueError(
+            f"grace_s {spec.grace_s} is more than half of slurm.time_limit_h {slurm.time_limit_h}, which leaves too "
+            f"little to start and to work; at most {slurm.time_limit_h * 1800}, or raise slurm.time_limit_h"
+        )
     options = {
         "job-name": run,
         "nodes": str(group.nodes_max),
@@ -38,7 +43,7 @@ def slurm_script(spec: ClusterSpec, *, run: str, job_yaml: str) -> str:
         "time": f"{slurm.time_limit_h}:00:00",
         "partition": slurm.partition,
         "account": slurm.account,
-        "signal": f"B:TERM@{spec.grace_s}",
+        "signal": f"B:USR1@{spec.grace_s}",
         "output": f"{run}-%j.log",
     }
     lines = ["#!/usr/bin/env bash"]
@@ -51,6 +56,8 @@ def slurm_script(spec: ClusterSpec, *, run: str, job_yaml: str) -> str:
         "WORK": slurm.work_folder,
         "SHARED": slurm.shared_folder or "",
         "ACTIVATE": slurm.activate or "",
+        "GRACE_S": str(spec.grace_s),
+        "REQUEUES": str(slurm.requeues),
         "INTERRUPTED": str(INTERRUPTED),
         "JOB_YAML": job_yaml,
     }

@@ -106,7 +106,10 @@ class SlurmConfig(ClusterConfig):
     account: str | None = None
     """Account to charge; left out: the user's default."""
     time_limit_h: int = Field(default=24, gt=0, le=24 * 365)
-    """Hours after which Slurm ends the job; it is requeued and resumes."""
+    """Hours after which Slurm ends the job; it is requeued and resumes. `grace_s` is at most half of it."""
+    requeues: int = Field(default=100, ge=0, le=100_000)
+    """How often the job may begin anew at its time limit; new beginnings after a node failed count, too. `retries` is
+    not for this: a job at its limit has not failed. With 100, one of 24 hours goes on for 100 days."""
     work_folder: str = "/tmp"
     """Folder on each node for Ray's sessions; local and short (sockets have short names)."""
     shared_folder: str | None = None

@@ -7,7 +7,7 @@
 #SBATCH --time=24:00:00
 #SBATCH --partition=gpu
 #SBATCH --account=proj-1
-#SBATCH --signal=B:TERM@60
+#SBATCH --signal=B:USR1@60
 #SBATCH --output=captions-1a2b3c-%j.log
 #SBATCH --requeue
 #SBATCH --open-mode=append
@@ -19,6 +19,8 @@ STORE_BYTES=20401094656
 WORK=/tmp
 SHARED=/home/u
 ACTIVATE=/opt/mue/bin/activate
+GRACE_S=60
+REQUEUES=100
 INTERRUPTED=75
 JOB_YAML='inputs: {urls: ['"'"'/data/*.tar'"'"']}
 output: {url: /scratch/run}
@@ -62,6 +64,10 @@ address="$head_ip:$port"
 export RAY_raylet_start_wait_time_s=300
 resources=(--num-cpus="$CPUS" --num-gpus="$GPUS" --object-store-memory="$STORE_BYTES" --temp-dir="$temp"
   --dashboard-agent-listen-port=$((port + 2)) --min-worker-port=0 --max-worker-port=0 --disable-usage-stats)
+# Said for each step: since Slurm 22.05 srun does not take --cpus-per-task from the job, and Ray would have one CPU. It
+# is all that the job has of a node, and no other step wants a part of it: --exact or --overlap would change nothing.
+step=(--nodes=1 --ntasks=1 --cpus-per-task="$CPUS")
+[ "$GPUS" -eq 0 ] || step+=(--gpus-per-node="$GPUS")
 
 nodes_there() {  # waits up to $2 s for $1 nodes, while the head is there
   local until=$((SECONDS + $2))
@@ -74,7 +80,7 @@ nodes_there() {  # waits up to $2 s for $1 nodes, while the head is there
 }
 # What the head starts gives up on a node that is slow to come, and the head with it.
 for _ in 1 2 3; do
-  srun --nodes=1 --ntasks=1 -w "$head" ray start --head --block --node-ip-address="$head_ip" --port="$port" \
+  srun "${step[@]}" -w "$head" ray start --head --block --node-ip-address="$head_ip" --port="$port" \
     --dashboard-host=127.0.0.1 --dashboard-port=$((port + 1)) --ray-client-server-port=$((port + 3)) "${resources[@]}" &
   steps=($!)
   nodes_there 1 300 && break
@@ -83,7 +89,7 @@ for _ in 1 2 3; do
 done
 # Now, not before: a worker that meets the head's server while the head itself is no node yet gives up after 10 s.
 for node in "${nodes[@]:1}"; do
-  srun --nodes=1 --ntasks=1 -w "$node" ray start --block --address="$address" "${resources[@]}" &
+  srun "${step[@]}" -w "$node" ray start --block --address="$address" "${resources[@]}" &
   steps+=($!)
 done
 nodes_there "${#nodes[@]}" 120 || true  # those that come later are used too
@@ -91,9 +97,13 @@ export RAY_ADDRESS="$address"
 
 mue --log-format json run -c "$private/job.yaml" &
 driver=$!
-# Slurm tells this shell before it ends the job: the rows in hand finish and are committed.
-told=0 ending=0
-trap 'told=1 ending=1; kill -TERM "$driver" 2> /dev/null || true' TERM
+# USR1 is Slurm's word that the time limit is near: the rows in hand finish and are committed, and the job comes again.
+# TERM goes to every process of a job that somebody cancels: it is not to come again, and Slurm would let it. The time
+# limit itself sends TERM, too, to those that were told and needed longer.
+told=0 limit_at= cancelled=0
+to_end() { told=1; kill -TERM "$driver" 2> /dev/null || true; }
+trap 'limit_at=$SECONDS; to_end' USR1
+trap '[ -n "$limit_at" ] && [ $((SECONDS - limit_at)) -ge "$GRACE_S" ] || cancelled=1; to_end' TERM
 while :; do
   code=0
   wait "$driver" || code=$?
@@ -101,7 +111,11 @@ while :; do
   told=0
 done
 # Who was interrupted by `mue cancel` is to stay so.
-if [ "$ending" -eq 1 ] && [ "$code" -eq "$INTERRUPTED" ]; then
-  scontrol requeue "$SLURM_JOB_ID"
+if [ -n "$limit_at" ] && [ "$cancelled" -eq 0 ] && [ "$code" -eq "$INTERRUPTED" ]; then
+  if [ "${SLURM_RESTART_COUNT:-0}" -lt "$REQUEUES" ]; then
+    scontrol requeue "$SLURM_JOB_ID" || echo "not requeued; sbatch resumes the job" >&2
+  else
+    echo "not requeued: that was done $REQUEUES times (slurm.requeues); sbatch resumes the job, and counts anew" >&2
+  fi
 fi
 exit "$code"

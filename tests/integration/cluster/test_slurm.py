@@ -44,7 +44,10 @@ exit "$code"
 """
 SRUN = """\
 #!/usr/bin/env bash
+asked=" $* "
 while [[ $1 == -* ]]; do [ "$1" = -w ] && { node=$2; shift; }; shift; done
+# A step that says nothing of CPUs has one.
+[[ $asked == *" --cpus-per-task=1 "* && $asked == *" --gpus-per-node=1 "* ]] || exit 1
 [ "$node" = n1 ] && exec "$@"
 exec nsenter --target "$N2" --net --mount --uts "$@"
 """
