@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from typing import Any
 
 from cluster.names import check_name
+from cluster.placement import Nodes
 from cluster.pods import UNPRIVILEGED, head_pod, submitter_pod, worker_pod
 from cluster.spec import LONGEST_CLUSTER_NAME, ClusterSpec, NodeGroup
 
@@ -71,6 +73,14 @@ def ray_job(spec: ClusterSpec, *, run: str, job_yaml: str, output: str) -> list[
     if spec.deadline_h is not None:
         job["activeDeadlineSeconds"] = max(1, round(spec.deadline_h * 3600))
     return [config, {"apiVersion": API_VERSION, "kind": "RayJob", "metadata": _metadata(spec, run), "spec": job}]
+
+
+def worker_nodes(spec: ClusterSpec) -> list[Nodes]:
+    """Return the nodes that actors may run on, as KubeRay tells Ray of them: CPUs are rounded up."""
+    return [
+        Nodes(group=group.name, nodes=group.nodes_max, cpus=math.ceil(group.cpus), gpus=group.gpus)
+        for group in spec.groups
+    ]
 
 
 def _metadata(spec: ClusterSpec, name: str) -> dict[str, Any]:

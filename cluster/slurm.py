@@ -10,11 +10,18 @@ import shlex
 from importlib import resources
 
 from cluster.names import check_name
+from cluster.placement import Nodes
 from cluster.spec import LONGEST_CLUSTER_NAME, ClusterSpec
 
 INTERRUPTED = 75
 """Exit code of `mue run` that was asked to end and can resume (`pipeline.exit_codes`)."""
 _BODY = "slurm_body.sh"
+
+
+def slurm_nodes(spec: ClusterSpec) -> list[Nodes]:
+    """Return the nodes of a job: those of the spec's first group, all of them, with whole CPUs."""
+    group = spec.groups[0]
+    return [Nodes(group=group.name, nodes=group.nodes_max, cpus=max(1, int(group.cpus)), gpus=group.gpus)]
 
 
 def slurm_script(spec: ClusterSpec, *, run: str, job_yaml: str) -> str:
@@ -27,7 +34,7 @@ def slurm_script(spec: ClusterSpec, *, run: str, job_yaml: str) -> str:
         check_name(run, longest=LONGEST_CLUSTER_NAME)
     except ValueError as error:
         raise ValueError(f"run name {run!r}: {error}") from error
-    group, slurm = spec.groups[0], spec.slurm
+    group, slurm, [nodes] = spec.groups[0], spec.slurm, slurm_nodes(spec)
     if spec.grace_s > slurm.time_limit_h * 1800:
         raise ValueError(
             f"grace_s {spec.grace_s} is more than half of slurm.time_limit_h {slurm.time_limit_h}, which leaves too "
@@ -35,9 +42,9 @@ def slurm_script(spec: ClusterSpec, *, run: str, job_yaml: str) -> str:
         )
     options = {
         "job-name": run,
-        "nodes": str(group.nodes_max),
+        "nodes": str(nodes.nodes),
         "ntasks-per-node": "1",
-        "cpus-per-task": str(max(1, int(group.cpus))),
+        "cpus-per-task": str(nodes.cpus),
         "mem": f"{group.memory_gib}G",
         "gpus-per-node": str(group.gpus) if group.gpus else None,
         "time": f"{slurm.time_limit_h}:00:00",
@@ -50,7 +57,7 @@ def slurm_script(spec: ClusterSpec, *, run: str, job_yaml: str) -> str:
     lines += [f"#SBATCH --{name}={value}" for name, value in options.items() if value is not None]
     lines += ["#SBATCH --requeue", "#SBATCH --open-mode=append", "set -euo pipefail", ""]
     settings = {
-        "CPUS": str(max(1, int(group.cpus))),
+        "CPUS": str(nodes.cpus),
         "GPUS": str(group.gpus),
         "STORE_BYTES": str(group.object_store_gib << 30),
         "WORK": slurm.work_folder,

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Literal
 
 import yaml
 from pydantic import ValidationError
 
-from cluster.kuberay import ray_cluster, ray_job
+from cluster.kuberay import ray_cluster, ray_job, worker_nodes
+from cluster.placement import Nodes, check_placement
 from cluster.profiles import profile_text
-from cluster.slurm import slurm_script
-from cluster.spec import ClusterSpec, NodeGroup
+from cluster.slurm import slurm_nodes, slurm_script
+from cluster.spec import ClusterSpec
 from cluster.yaml_text import yaml_text
+from jobs.lasting_paths import with_lasting_paths
 from jobs.reachable import lies_under, local_paths, named
 from jobs.run_name import checked_run_name, run_name
 from jobs.settings import spec_as_yaml
 from jobs.spec import parse_override, read_document, with_setting
 from mue_model.config import ConfigError
 from mue_model.config_errors import problems_of
-from mue_model.model_names import lasting_name
 from pipeline.spec import JobSpec
 
 Target = Literal["raycluster", "rayjob", "slurm"]
@@ -67,24 +69,27 @@ def rendered(target: Target, cluster: ClusterSpec, job: JobSpec | None, *, run: 
     try:
         if target == "slurm":
             # All nodes of a Slurm site see the same paths; they must not depend on where the script runs.
-            named = job.model_copy(update={"model": lasting_name(job.model)})
-            own = _on_cluster(named, cluster, cluster.groups[:1])
+            own = _on_cluster(with_lasting_paths(job), cluster, slurm_nodes(cluster))
             return slurm_script(cluster, run=name, job_yaml=spec_as_yaml(own))
         _check_paths(cluster, job)
-        own = _on_cluster(job, cluster, cluster.groups)
+        own = _on_cluster(job, cluster, worker_nodes(cluster))
         return yaml_text(ray_job(cluster, run=name, job_yaml=spec_as_yaml(own), output=job.output.url))
     except ValueError as error:
         raise ConfigError(f"{target}: {error}") from error
 
 
-def _on_cluster(job: JobSpec, cluster: ClusterSpec, groups: Sequence[NodeGroup]) -> JobSpec:
+def _on_cluster(job: JobSpec, cluster: ClusterSpec, nodes: Sequence[Nodes]) -> JobSpec:
     """Return the job with what it leaves to the cluster: how long it may drain, and a GPU for an actor.
 
-    GPUs must be asked for where nodes have any: a node that is not there yet comes only for what is asked for.
+    GPUs must be asked for where nodes have any: a node that is not there yet comes only for what is asked for. What no
+    node can have would be waited for in vain, and is refused.
     """
     actors, failures = job.actors, job.failures
-    if actors.num_gpus is None and any(group.gpus for group in groups):
+    if actors.num_gpus is None and any(kind.gpus for kind in nodes):
         actors = actors.model_copy(update={"num_gpus": 1.0})
+    check_placement(nodes, actors=actors.min, num_cpus=actors.num_cpus, num_gpus=actors.num_gpus or 0.0)
+    if "://" in job.model:
+        raise ValueError(f"model = {job.model}: only folders can be read, no URLs; name one that all nodes see")
     if "drain_s" not in failures.model_fields_set:
         failures = failures.model_copy(update={"drain_s": float(cluster.drain_s)})
     return job.model_copy(update={"actors": actors, "failures": failures})
@@ -92,6 +97,12 @@ def _on_cluster(job: JobSpec, cluster: ClusterSpec, groups: Sequence[NodeGroup])
 
 def _check_paths(cluster: ClusterSpec, job: JobSpec) -> None:
     """Refuse inputs and outputs that pods cannot open; a model's folder may be part of the image."""
+    relative = [path for path in local_paths(job) if path.key == "model" and not PurePosixPath(path.path).is_absolute()]
+    if relative:
+        raise ValueError(
+            f"{named(relative)}: no pod has the directory that you are in; give the absolute path of a folder in the "
+            "image, or on the volume of shared_claim"
+        )
     shared = cluster.shared_path if cluster.shared_claim else None
     lost = [path for path in local_paths(job) if path.key != "model" and not (shared and lies_under(path.path, shared))]
     if lost:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import socket
 import tempfile
@@ -17,6 +16,7 @@ from jobs.code_package import JOB_FILE, write_package
 from jobs.commit_times import commit_times
 from jobs.job_state import state_of
 from jobs.jobs_client import OUTPUT_LABEL, ClusterError, ClusterRefused, JobsClient, SubmissionTaken
+from jobs.lasting_paths import with_lasting_paths
 from jobs.planning import prepare
 from jobs.reachable import local_paths, named
 from jobs.retry import spec_of
@@ -24,7 +24,6 @@ from jobs.run_name import checked_run_name, run_name
 from jobs.submissions import Submission, claim_submission, submissions
 from jobs.trusted_clusters import trust_cluster
 from mue_model.config import ConfigError, parse_config
-from mue_model.model_names import lasting_name
 from pipeline.lease import LeaseHeld
 from pipeline.ledger import PLAN, Ledger
 from pipeline.spec import JobSpec
@@ -83,18 +82,6 @@ def resume_spec(storage: Storage) -> JobSpec:
         return spec_of(Ledger(storage))
     spec = parse_config(JobSpec, known[-1].spec, where=f"{storage.url}/{known[-1].path}")
     return spec.model_copy(update={"output": spec.output.model_copy(update={"url": storage.url})})
-
-
-def with_lasting_paths(spec: JobSpec) -> JobSpec:
-    """Return `spec` with absolute paths: the driver runs in another directory."""
-    urls = tuple(url if "://" in url else os.path.abspath(os.path.expanduser(url)) for url in spec.inputs.urls)
-    return spec.model_copy(
-        update={
-            "inputs": spec.inputs.model_copy(update={"urls": urls}),
-            "output": spec.output.model_copy(update={"url": Storage.open(spec.output.url).url}),
-            "model": lasting_name(spec.model),
-        }
-    )
 
 
 def is_this_machine(client: JobsClient, *, sleep: Callable[[float], None] = time.sleep) -> bool:

@@ -6,6 +6,7 @@ fingerprint; the others do not (`pipeline.fingerprint`).
 
 from __future__ import annotations
 
+import math
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -171,6 +172,13 @@ class ActorsConfig(Config):
     max_restarts: int = Field(default=3, gt=0)
     """How often a call is run again whose actor died, and how often in a row an actor may die as it starts. After the
     first the job starts new actors as long as it gets on with each, after the second it ends."""
+
+    @field_validator("num_gpus")
+    @classmethod
+    def _whole_above_one(cls, value: float | None) -> float | None:
+        if value is not None and value > 1 and not value.is_integer():
+            raise ValueError(f"more than one GPU must be a whole number of them, for Ray; give {math.ceil(value)}")
+        return value
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -67,6 +67,15 @@ def test_the_job_in_a_manifest_is_the_job(tmp_path: Path) -> None:
     assert ray_job["metadata"]["name"].startswith("run-")
 
 
+def test_paths_in_a_script_are_absolute_as_in_a_submission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the script starts is not where it was rendered."""
+    monkeypatch.chdir(tmp_path)
+    spec = job("rel/*.tar", output="out", overrides=["model=m"])
+    found = job_in("slurm", rendered("slurm", load_cluster(None, profile="slurm", overrides=[]), spec, run="mine"))
+    assert found.inputs.urls == (f"{tmp_path}/rel/*.tar",)
+    assert (found.output.url, found.model) == (f"{tmp_path}/out", f"{tmp_path}/m")
+
+
 def test_the_job_in_a_script_is_the_job() -> None:
     spec = job("/data/it's $(here).tar", output="/scratch/run")
     script = rendered("slurm", load_cluster(None, profile="slurm", overrides=[]), spec, run="mine")
@@ -94,6 +103,33 @@ def test_actors_ask_for_gpus_where_nodes_have_any(
     assert job_in(target, text).actors.num_gpus == rendered_as
 
 
+@pytest.mark.parametrize(
+    ("target", "profile", "said", "reason"),
+    [
+        ("rayjob", "gpu-spot", "actors.num_gpus=4", "rayjob: actors.num_gpus = 4: no node has more than 1"),
+        ("rayjob", "gpu-spot", "actors.min=1000", "at most 16 fit"),
+        ("rayjob", "gpu-spot", "actors.num_cpus=64", "actors.num_cpus = 64: no node has more than 16"),
+        ("rayjob", "cpu", "actors.num_gpus=1", "no node has a GPU"),
+        ("slurm", "slurm", "actors.min=900", r"slurm: actors.min = 900: .* at most 8 fit"),
+        ("slurm", "gpu-spot", "actors.num_gpus=1", "no node has a GPU"),
+    ],
+)
+def test_actors_that_no_node_could_hold_are_refused(
+    target: Literal["rayjob", "slurm"], profile: str, said: str, reason: str
+) -> None:
+    with pytest.raises(ConfigError, match=reason) as refused:
+        rendered(target, load_cluster(None, profile=profile, overrides=[]), job(overrides=[said]), run="mine")
+    assert "\n" not in str(refused.value)
+
+
+def test_nodes_are_counted_as_kuberay_and_slurm_tell_ray_of_them() -> None:
+    """Half a CPU is a whole one to KubeRay; a Slurm job asks for whole ones."""
+    cluster = load_cluster(None, profile="cpu", overrides=["groups=[{name: a, cpus: 2.5}]"])
+    assert rendered("rayjob", cluster, job(overrides=["actors.num_cpus=2.5"]), run="mine")
+    with pytest.raises(ConfigError, match="no node has more than 2"):
+        rendered("slurm", cluster, job(overrides=["actors.num_cpus=2.5"]), run="mine")
+
+
 @pytest.mark.parametrize(("said", "drain_s"), [([], 285), (["failures.drain_s=25"], 25), (["failures.stuck_s=9"], 285)])
 @pytest.mark.parametrize("target", ["rayjob", "slurm"])
 def test_rows_in_hand_have_what_the_cluster_grants(
@@ -110,6 +146,9 @@ def test_rows_in_hand_have_what_the_cluster_grants(
         ([], job(output="/tmp/out"), r"output.url = /tmp/out"),
         (["shared_claim=c"], job("/mnt/shared/../etc/a.tar"), r"lie under shared_path /mnt/shared"),
         ([], None, "needs a job"),
+        ([], job(overrides=["model=./my-model"]), r"model = ./my-model: no pod has the directory .* absolute path"),
+        (["shared_claim=c"], job(overrides=["model=my-model"]), r"model = my-model: no pod"),
+        ([], job(overrides=["model=s3://models/ofa"]), r"model = s3://models/ofa: only folders can be read"),
     ],
 )
 def test_what_pods_cannot_open_is_refused(settings: list[str], spec: JobSpec | None, reason: str) -> None:

@@ -85,6 +85,7 @@ def test_values_may_hold_equals_signs() -> None:
         ("exits.image=.nan", "command line: exits.image = nan: must be a finite number"),
         ("exits.text=[.5, -.inf]", "command line: exits.text.1 = -inf: must be a finite number"),
         ("actors.num_cpus=.inf", "command line: actors.num_cpus = inf: must be a finite number"),
+        ("actors.num_gpus=1.5", "command line: actors.num_gpus = 1.5: more than one GPU must be a whole number"),
         ("task={a: 1, a: 2}", "--set 'task={a: 1, a: 2}': the value is not valid YAML: line 1: the key 'a' is given"),
         ("output.url.x=1", "job.yaml: output.url is 'out', a single value: x cannot be set inside it"),
     ],
