@@ -36,7 +36,11 @@ def head_pod(spec: ClusterSpec, *, job_config: str | None, job_folder: str, outp
 
 
 def worker_pod(spec: ClusterSpec, group: NodeGroup) -> dict[str, Any]:
-    """Return a worker's pod; before it ends, Ray is told to give it no further work."""
+    """Return a worker's pod; before it ends, Ray is told to give it no further work.
+
+    A raylet that is told so ends by itself once nothing runs on its node, and `ray start --block` stays: a wait by the
+    clock would hold every node that the autoscaler takes away, and cost its price, until the grace period is over.
+    """
     container = _container(spec, "ray-worker", cpus=group.cpus, memory_gib=group.memory_gib)
     if group.gpus:
         for bound in ("requests", "limits"):
@@ -44,7 +48,8 @@ def worker_pod(spec: ClusterSpec, group: NodeGroup) -> dict[str, Any]:
     drain_s = spec.grace_s - KILL_MARGIN_S
     drain = (
         f"ray drain-node --reason DRAIN_NODE_REASON_PREEMPTION --reason-message preStop "
-        f"--deadline-remaining-seconds {drain_s}; sleep {drain_s}"
+        f"--deadline-remaining-seconds {drain_s}; "
+        f"n=0; while [ $n -lt {drain_s} ] && grep -qsx raylet /proc/[0-9]*/comm; do sleep 1; n=$((n + 1)); done"
     )
     container["lifecycle"] = {"preStop": {"exec": {"command": ["/bin/sh", "-c", drain]}}}
     taints = [*(SPOT_TAINTS if group.spot else ()), *([group.gpu_resource] if group.gpus else ()), *group.taints]

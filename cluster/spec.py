@@ -4,9 +4,9 @@ refused here, so renderers need not doubt what they are given.
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from cluster.names import (
     check_absolute_path,
@@ -25,16 +25,27 @@ LONGEST_CLUSTER_NAME = 47
 """KubeRay allows 53 characters for a cluster and appends six to a job's name to make one."""
 END_S = 15
 """Seconds of `grace_s` that are not for rows."""
+HEAD_GROUP = "headgroup"
+"""What Ray's autoscaler calls the head among the groups."""
 SPOT_TAINTS = ("cloud.google.com/gke-spot", "kubernetes.azure.com/scalesetpriority")
 """Taints with which GKE and AKS mark spot nodes. Elsewhere name one's own in `taints`."""
 
 
 class ClusterConfig(BaseModel):
-    """Frozen, keyword-only; an unknown key is an error, and so is a number that is not finite."""
+    """Frozen, keyword-only; an unknown key is an error, and so is a number that is not finite, or a truth value."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=(), allow_inf_nan=False
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        """pydantic takes `true`, and YAML's `yes`, for a 1."""
+        kind = cls.model_fields[info.field_name].annotation if info.field_name else None
+        if isinstance(value, bool) and {int, float} & {kind, *get_args(kind)}:
+            raise ValueError("expected a number")
+        return value
 
 
 class HeadNode(ClusterConfig):
@@ -42,8 +53,8 @@ class HeadNode(ClusterConfig):
 
     cpus: float = Field(default=2, ge=0.001, le=1024)
     """CPUs reserved for it."""
-    memory_gib: int = Field(default=8, gt=0, le=65536)
-    """Memory reserved for it, in GiB."""
+    memory_gib: int = Field(default=8, ge=2, le=65536)
+    """Memory reserved for it, in GiB; three tenths of it, and at least 1, are what Ray's object store may take."""
     node_selector: dict[str, str] = {}
     """Labels of the nodes that it may run on. Keep it off spot nodes: with the head the whole attempt ends."""
 
@@ -54,7 +65,7 @@ class NodeGroup(ClusterConfig):
     """Worker nodes of one kind."""
 
     name: str
-    """Lower-case letters, digits and hyphens, at most 30."""
+    """Lower-case letters, digits and hyphens, at most 30; not `headgroup`, as Ray's autoscaler calls the head."""
     nodes_min: int = Field(default=0, ge=0, le=10_000)
     """Nodes that are always there."""
     nodes_max: int = Field(default=1, gt=0, le=10_000)
@@ -76,10 +87,16 @@ class NodeGroup(ClusterConfig):
     taints: tuple[str, ...] = ()
     """Keys of further taints to tolerate."""
 
-    _name = field_validator("name")(classmethod(lambda cls, value: check_name(value, longest=30)))
     _labels = field_validator("node_selector")(classmethod(lambda cls, value: _labels(value)))
     _resource = field_validator("gpu_resource")(classmethod(lambda cls, value: check_resource_key(value)))
     _taints = field_validator("taints")(classmethod(lambda cls, value: tuple(map(check_label_key, value))))
+
+    @field_validator("name")
+    @classmethod
+    def _own_name(cls, value: str) -> str:
+        if check_name(value, longest=30) == HEAD_GROUP:
+            raise ValueError("Ray's autoscaler calls the head so, and would take these nodes for it; give another name")
+        return value
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

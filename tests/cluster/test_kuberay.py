@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -207,6 +209,31 @@ def test_the_end_of_a_pod_is_announced_within_its_grace_period(full: ClusterSpec
     for command in workers:
         assert command[:2] == ["/bin/sh", "-c"]
         assert f"--deadline-remaining-seconds {full.grace_s - 10};" in command[2]
+
+
+@pytest.mark.parametrize(("ends_after", "slept"), [(0, 0), (3, 3), (None, 50)], ids=["idle", "drained", "busy"])
+def test_a_worker_ends_as_soon_as_ray_has_let_go_of_it(
+    full: ClusterSpec, tmp_path: Path, ends_after: int | None, slept: int
+) -> None:
+    """Nodes that the autoscaler takes away are idle: nobody should pay for their grace period."""
+    worker = pods_of(ray_cluster(full))[1]["spec"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    for number, name in ((1, "ray"), (12, "raylet"), (13, "raylet-like")):
+        (tmp_path / "proc" / str(number)).mkdir(parents=True)
+        (tmp_path / "proc" / str(number) / "comm").write_text(f"{name}\n")
+    (tmp_path / "ray").write_text(
+        f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n[ "{ends_after}" != 0 ] || rm {tmp_path}/proc/12/*\n'
+    )
+    (tmp_path / "sleep").write_text(
+        f"#!/bin/sh\necho >> {tmp_path}/slept\n"
+        f'[ "$(grep -c "" {tmp_path}/slept)" != "{ends_after}" ] || rm {tmp_path}/proc/12/comm\n'
+    )
+    for name in ("ray", "sleep"):
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "slept").touch()
+    hook = [word.replace("/proc/", f"{tmp_path}/proc/") for word in worker]
+    subprocess.run(hook, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, timeout=60, check=False)
+    assert (tmp_path / "asked").read_text().startswith("drain-node --reason DRAIN_NODE_REASON_PREEMPTION ")
+    assert len((tmp_path / "slept").read_text().splitlines()) == slept
 
 
 HOSTILE = st.text(max_size=60) | st.sampled_from(

@@ -27,6 +27,28 @@ from cluster.spec import ClusterSpec, NodeGroup
         ({"shared_path": "/dev/shm"}, "elsewhere"),
         ({"shared_path": "/etc"}, "elsewhere"),
         ({"shared_path": "/etc/mue/data"}, "elsewhere"),
+        ({"shared_path": "/usr"}, "elsewhere"),
+        ({"shared_path": "/usr/local/lib"}, "elsewhere"),
+        ({"shared_path": "/lib"}, "elsewhere"),
+        ({"shared_path": "/opt/mue"}, "elsewhere"),
+        ({"shared_path": "/opt"}, "elsewhere"),
+        ({"shared_path": "/home"}, "elsewhere"),
+        ({"shared_path": "/home/mue"}, "elsewhere"),
+        ({"shared_path": "/run/secrets/kubernetes.io"}, "elsewhere"),
+        ({"shared_path": "/var/run"}, "elsewhere"),
+        ({"shared_path": "/run"}, "elsewhere"),
+        ({"image": "localhost:99999/mue:1"}, "99999 is no port"),
+        ({"image": "localhost:0/mue:1"}, "0 is no port"),
+        ({"head": {"memory_gib": 1}}, "equal to 2"),
+        ({"head": {"cpus": True}}, "expected a number"),
+        ({"head": {"memory_gib": True}}, "expected a number"),
+        ({"idle_s": True}, "expected a number"),
+        ({"groups": [{"name": "a", "gpus": True}]}, "expected a number"),
+        ({"groups": [{"name": "headgroup"}]}, "calls the head so"),
+        ({"groups": [{"name": "a", "gpu_resource": "kubernetes.io/gpu"}]}, "no extended resource"),
+        ({"groups": [{"name": "a", "gpu_resource": "x.kubernetes.io/gpu"}]}, "no extended resource"),
+        ({"groups": [{"name": "a", "gpu_resource": "requests.nvidia.com/gpu"}]}, "no extended resource"),
+        ({"groups": [{"name": "a", "gpu_resource": f"{'a.' * 122}a/gpu"}]}, "more than 244"),
         ({"shared_path": "/tmp"}, "elsewhere"),
         ({"image": "mue:"}, "expected an image"),
         ({"image": "registry.example.com:/mue:1"}, "expected an image"),
@@ -83,9 +105,20 @@ def test_images_are_called_as_registries_call_them(image: str) -> None:
 
 
 def test_volumes_may_lie_beside_what_pods_have() -> None:
-    for path in ("/mnt/shared", "/etc/muex", "/tmp/rays", "/data", "/opt/models"):
+    for path in (
+        "/mnt/shared",
+        "/tmp/rays",
+        "/data",
+        "/opt/models",
+        "/home/mue/data",
+        "/home/mues",
+        "/usrx",
+        "/var/lib/x",
+    ):
         assert ClusterSpec(shared_path=path).shared_path == path
-    assert NodeGroup(name="a", gpu_resource=f"{'a.' * 126}a/gpu").gpus == 0
+    assert NodeGroup(name="a", gpu_resource=f"{'a.' * 121}ab/gpu").gpus == 0
+    assert NodeGroup(name="head", spot=True).spot
+    assert ClusterSpec(image="localhost:65535/mue:1").image.startswith("localhost:65535")
 
 
 def test_frozen_and_with_room_for_processes() -> None:
