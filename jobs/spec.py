@@ -7,7 +7,6 @@ nearest valid key. Relative paths in a file are relative to the current director
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 
 from mue_model.config import ConfigError
 from mue_model.config_errors import Problem, brief, problems_of
+from mue_model.regular_file import open_given, read_bounded
 from pipeline.spec import JobSpec
 
 COMMAND_LINE = "command line"
@@ -52,9 +52,13 @@ def load_spec(path: str | None, *, inputs: Sequence[str], output: str | None, ov
 
 
 def read_document(path: str) -> dict[str, Any]:
-    """Return the mapping in the YAML file `path`; empty files give an empty one. Refuses duplicate keys."""
+    """Return the mapping in the YAML file `path`; empty files give an empty one. Refuses duplicate keys.
+
+    A file is a regular one, or what a shell hands over (`/dev/stdin`, `<(...)`), and not larger than what is read of a
+    model: a named pipe would be waited for, and `/dev/zero` has no end.
+    """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_bounded(path, opened=open_given).decode()
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; 'mue config init > {path}' writes an example") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 MOST_BYTES = 64 << 20
-"""Largest description that is read of a model: many times the largest vocabulary."""
+"""Largest description that is read of a model or a job: many times the largest vocabulary."""
+_DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/")
+_HARMLESS = ("/dev/null", "/dev/stdin")
 
 
 def open_regular(path: str | Path) -> BinaryIO:
@@ -22,9 +25,24 @@ def open_regular(path: str | Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def read_bounded(path: str | Path, *, most_bytes: int = MOST_BYTES) -> bytes:
-    """Return the bytes of a regular file; raise `OSError` as `open_regular` does, and where there are more."""
-    with open_regular(path) as file:
+def open_given(path: str | Path) -> BinaryIO:
+    """Open what a user names on a command line: a regular file, or what a shell hands over.
+
+    That is `/dev/stdin`, `<(...)`, and `/dev/null`; they are read as they are, to an end or as far as the reader goes.
+
+    Raises:
+        OSError: As `open_regular` does. A pipe with a name of its own may have no writer, and is refused.
+    """
+    if str(path) in _HARMLESS or str(path).startswith(_DESCRIPTORS):
+        return open(path, "rb")
+    return open_regular(path)
+
+
+def read_bounded(
+    path: str | Path, *, most_bytes: int = MOST_BYTES, opened: Callable[[str | Path], BinaryIO] = open_regular
+) -> bytes:
+    """Return the bytes of a regular file; raise `OSError` as `opened` does, and where there are more."""
+    with opened(path) as file:
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:
         raise OSError(errno.EFBIG, f"has more than {most_bytes:,} bytes", str(path))

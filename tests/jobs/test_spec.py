@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,28 @@ def test_merge_keys_are_no_duplicates(job: str) -> None:
     nested = "engine: {<<: &b {<<: &a {threads: 1}, threads: 2}, group_size: 3}\nfilters: {<<: *b}\n"
     Path(job).write_text(JOB + nested)
     assert "job.yaml: filters.threads = 2: unknown key" in refusal(job)
+
+
+@pytest.mark.timeout(60)
+def test_what_has_no_writer_or_no_end_is_refused_and_what_a_shell_hands_over_is_read(
+    job: str,
+) -> None:
+    os.mkfifo("pipe.yaml")
+    assert refusal("pipe.yaml").startswith("pipe.yaml: cannot be read as text: [Errno 22] is not a regular file")
+    assert refusal("/dev/zero").startswith("/dev/zero: cannot be read as text: [Errno 22] is not a regular file")
+    Path("link.yaml").symlink_to("pipe.yaml")
+    assert "is not a regular file" in refusal("link.yaml")
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "wb") as file:
+        file.write(JOB.encode())
+    assert load_spec(f"/dev/fd/{reader}", inputs=[], output=None, overrides=[]).output.url == "out"
+    os.close(reader)
+
+
+def test_files_are_no_larger_than_what_describes_a_model(job: str) -> None:
+    with Path(job).open("ab") as file:
+        file.truncate((64 << 20) + 1)
+    assert refusal(job).startswith("job.yaml: cannot be read as text: [Errno 27] has more than 67,108,864 bytes")
 
 
 def test_files_that_cannot_be_read_are_named(job: str, tmp_path: Path) -> None:
