@@ -211,12 +211,14 @@ def scale(
       mue scale out --actors 1:64 --within 2h
     """
     from jobs.scaling_advice import advise, seconds_of
+    from jobs.steering import resizable_attempt
     from jobs.steering import scale as request
 
     terminal: Terminal = context.obj
     ledger = open_job(output)
     low, high = actor_bounds(actors)
     if within is not None:
+        resizable_attempt(ledger, min_actors=low, max_actors=high)
         advice = advise(ledger, within_s=seconds_of(within), min_actors=low, max_actors=high)
         rate = "an unknown rate" if advice.rows_per_s is None else f"{advice.rows_per_s:,.1f} rows/s"
         terminal.note(f"{advice.backlog_rows:,} rows are left at {rate} with {advice.actors_now} actors")

@@ -71,6 +71,23 @@ def cancel(
     return Cancelled(attempt=attempt, ended_s=None)
 
 
+def resizable_attempt(ledger: Ledger, *, min_actors: int, max_actors: int) -> str:
+    """Return the attempt that can be asked for other actors.
+
+    Raises:
+        ConfigError: Nothing runs, or it is about to end.
+    """
+    attempt = running_attempt(ledger)
+    if attempt is None:
+        raise ConfigError(
+            f"{ledger.storage.url}: no job is running that could be resized; "
+            f"start or resume it with --actors {min_actors}:{max_actors}"
+        )
+    if read_control(ledger.storage).stop == attempt:
+        raise ConfigError(f"{ledger.storage.url}: the job was asked to end; resume it with the actors it should have")
+    return attempt
+
+
 def scale(
     ledger: Ledger,
     *,
@@ -85,14 +102,7 @@ def scale(
     Raises:
         ConfigError: Nothing runs, or it is about to end.
     """
-    attempt = running_attempt(ledger)
-    if attempt is None:
-        raise ConfigError(
-            f"{ledger.storage.url}: no job is running that could be resized; "
-            f"start or resume it with --actors {min_actors}:{max_actors}"
-        )
-    if read_control(ledger.storage).stop == attempt:
-        raise ConfigError(f"{ledger.storage.url}: the job was asked to end; resume it with the actors it should have")
+    attempt = resizable_attempt(ledger, min_actors=min_actors, max_actors=max_actors)
     asked = request_scale(ledger.storage, attempt, min_actors=min_actors, max_actors=max_actors)
     began = clock()
     in_force_s: float | None = None

@@ -205,3 +205,12 @@ def test_a_script_can_tell_whether_other_actors_came(
     done = Scaled(scale=asked, in_force_s=in_force_s, first_part_s=None, ended=in_force_s is None)
     monkeypatch.setattr("jobs.steering.scale", lambda *args, **options: done)
     assert mue("scale", job.folder, "--actors", "2", *options.split()).exit_code == exit_code
+
+
+@pytest.mark.parametrize("options", ["", "--within 1h"])
+def test_a_job_that_does_not_run_has_no_actors_to_advise_on(
+    mue: Callable[..., Result], finished: Any, options: str
+) -> None:
+    refused = mue("scale", finished.folder, "--actors", "1:4", *options.split())
+    assert refused.exit_code == 2
+    assert "no job is running that could be resized; start or resume it with --actors 1:4" in refused.stderr
