@@ -20,7 +20,7 @@ ALWAYS = -1.0001
 """Below every cosine, a rounded one too."""
 SHARES = (0.2, 0.4, 0.6, 0.8)
 """Of those that reach a layer, the share that leaves there."""
-RISKS = (0.0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
+RISKS = (0.0, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.007, 0.01, 0.014, 0.02, 0.03, 0.05, 0.1)
 """Of those that leave at a layer, the share that leaving may spoil."""
 _DIGITS = 7
 
