@@ -7,7 +7,7 @@ may test them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -108,11 +108,7 @@ def _proposals(
     """Return the screen's front, and how many rows of each task it rests on."""
     paces = _paces(settings, facts, asked, progress) if settings.by == "time" else None
     screen = Screen(facts.config, _cells(settings, facts, asked, progress), by=settings.by, paces=paces)
-    floor, aim = 0.0, math.inf
-    if settings.max_flops is None:
-        floor = max(0.0, min(settings.fast_quality, settings.min_quality) - SLACK)
-        if {*asked.by_task} == {"caption"}:  # of labels a screen shows up to .006 more than free runs keep
-            aim = settings.min_quality
+    floor, aim = sought(settings, asked.by_task)
     found = propose(
         screen,
         points=settings.points,
@@ -122,6 +118,17 @@ def _proposals(
         progress=lambda done, total: progress("screening", done, total),
     )
     return found, {task: len(cells.traces) for task, cells in screen.cells.items()}
+
+
+def sought(settings: TuneSettings, tasks: Iterable[str]) -> tuple[float, float]:
+    """Return the quality below which no point of the screen is run, and the one that most points need not exceed.
+
+    The second is for captions alone: of labels a screen shows up to .006 more than free runs keep.
+    """
+    if settings.max_flops is not None:
+        return 0.0, math.inf
+    floor = max(0.0, min(settings.fast_quality, settings.min_quality) - SLACK)
+    return floor, settings.min_quality if {*tasks} == {"caption"} else math.inf
 
 
 def _paces(settings: TuneSettings, facts: ModelFacts, asked: Asked, progress: Progress) -> dict[str, Pace]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
 
 from jobs.references import DEFAULT, field_references
 from jobs.trial import run_trial
-from jobs.tune import Tuning, tune
+from jobs.tune import SLACK, Tuning, sought, tune
 from jobs.tune_document import tune_document
 from jobs.tune_settings import TuneSettings
 from mue_model.config import ConfigError, EngineConfig, ExitConfig, GenerationConfig
@@ -101,3 +102,11 @@ def test_beams_are_refused(tune_settings: TuneSettings) -> None:
     facts = replace(FACTS, generation=GenerationConfig(beams=2))
     with pytest.raises(ConfigError, match="decodes with 2 beams; only greedy texts are tuned"):
         tune(tune_settings, facts)
+
+
+def test_most_points_are_run_where_they_are_wanted_if_the_screen_does_not_flatter(tune_settings: TuneSettings) -> None:
+    settings = tune_settings.model_copy(update={"min_quality": 0.99, "fast_quality": 0.95})
+    assert sought(settings, ["caption"]) == (pytest.approx(0.95 - SLACK), 0.99)
+    for tasks in (["entailment"], ["caption", "entailment"]):
+        assert sought(settings, tasks) == (pytest.approx(0.95 - SLACK), math.inf)
+    assert sought(settings.model_copy(update={"max_flops": 0.5}), ["caption"]) == (0.0, math.inf)
