@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass
+from statistics import NormalDist
 
 from jobs.references import References
 from jobs.trial import Trial
@@ -22,7 +23,7 @@ class Kept:
     @property
     def within(self) -> float:
         """Half of the 95 % interval."""
-        return 1.96 * self.error
+        return NormalDist().inv_cdf(0.975) * self.error
 
 
 def kept_of(trial: Trial, full: Trial, references: References) -> Kept:
