@@ -37,6 +37,9 @@ def tune(
     points: Annotated[int, typer.Option(metavar="N", help=_help("points"))] = 12,
     rows: Annotated[int, typer.Option(metavar="N", help=_help("rows"))] = 2000,
     screen_rows: Annotated[int, typer.Option(metavar="N", help=_help("screen_rows"))] = 600,
+    points_of: Annotated[
+        list[str] | None, typer.Option(metavar="TUNE.JSON", help=_help("points_of") + " Repeatable.")
+    ] = None,
     decoder_signal: Annotated[
         str, typer.Option(metavar="similarity|confidence", help=_help("decoder_signal"))
     ] = "similarity",
@@ -64,6 +67,7 @@ def tune(
       mue tune runs/ours/model drawn/val --output tuned --images 4000 --rows 4000 --tasks caption --confidence 0.95 \\
         --certify 0.05 --write --default balanced
       mue tune runs/ours/model drawn/val --output tuned/ve --tasks entailment --write
+      mue tune runs/ours/model more/val --output sure --images 8000 --rows 8000 --points-of tuned/tune.json --write
     """
     terminal: Terminal = context.obj
     if min_quality is not None and max_flops is not None:
@@ -79,7 +83,7 @@ def tune(
         "screen_rows": screen_rows,
     }
     given |= {"shards": shards, "tasks": [task.strip() for task in tasks.split(",")], "seed": seed}
-    given |= {"decoder_signal": decoder_signal}
+    given |= {"decoder_signal": decoder_signal, "points_of": points_of or []}
     given |= {"group_size": group_size, "by": by} | ({} if min_quality is None else {"min_quality": min_quality})
     settings = parse_config(TuneSettings, given, where="mue tune")
     facts = model_facts(model)

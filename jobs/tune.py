@@ -15,6 +15,7 @@ from jobs.evaluation_view import depth_facts
 from jobs.free_runs import FreeRun, free_runs
 from jobs.kept import kept_of
 from jobs.tune_certificate import FULL, certificate, refuse_hopeless
+from jobs.tune_earlier import earlier_points, read_earlier
 from jobs.tune_pace import measured_pace
 from jobs.tune_questions import Asked, ask
 from jobs.tune_settings import TuneSettings
@@ -48,7 +49,7 @@ class Tuning:
     proposals: Proposals
     by_proposal: Mapping[str, Proposal]
     points: tuple[Measured, ...]
-    """Full depth, constant depths, then the screen's front by rising cost."""
+    """Full depth, constant depths, then what was proposed by rising cost."""
     cider_d: Mapping[str, float]
     """Of captions, by point."""
     verdicts: tuple[Verdict, ...] | None
@@ -67,15 +68,19 @@ def tune(settings: TuneSettings, facts: ModelFacts, progress: Progress = lambda 
 
     Raises:
         ConfigError: There are too few labelled images of a task, or to certify anything, nothing is right at full
-            depth, or texts of the model are decoded with beams.
+            depth, texts of the model are decoded with beams, or earlier calibrations do not suit.
     """
     if facts.generation.beams > 1:
         raise ConfigError(
             f"model '{facts.name}' decodes with {facts.generation.beams} beams; only greedy texts are tuned"
         )
+    documents = read_earlier(settings, facts)
     asked = ask(settings, facts, lambda rows: progress("reading", rows, rows))
     refuse_hopeless(settings, asked)
-    proposals, screened_rows = _proposals(settings, facts, asked, progress)
+    if documents:
+        proposals, screened_rows = earlier_points(settings, documents, asked.digest), dict.fromkeys(asked.by_task, 0)
+    else:
+        proposals, screened_rows = _proposals(settings, facts, asked, progress)
     by_proposal = {f"exits {number}": own for number, own in enumerate(proposals.front, start=1)}
     points = {FULL: ExitConfig()}
     points |= {

@@ -7,6 +7,7 @@ from typing import Any
 
 from jobs.tune import Tuning
 from jobs.tune_certificate import FULL, LOSS
+from jobs.tune_earlier import EarlierPoint
 from jobs.tune_questions import image_of
 from jobs.tune_settings import TuneSettings
 from mue_model.model_folder import ModelFacts
@@ -14,7 +15,7 @@ from mue_model.tuning.by import By
 from mue_model.tuning.choice import Measured, TaskFigures, above_constant
 from pipeline.canonical_json import canonical_json
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 TUNE_FILE = "tune.json"
 _DETERMINISTIC: tuple[By, ...] = ("flops", "work")
 QUALITY = "share of rows that are right: captions equal to a reference word for word, labels"
@@ -37,7 +38,8 @@ def tune_document(found: Tuning, settings: TuneSettings, facts: ModelFacts) -> d
             "rows_screened": dict(found.screened_rows),
             "skipped": found.asked.skipped,
         },
-        "settings": settings.model_dump(mode="json", exclude={"shards"}),
+        "settings": settings.model_dump(mode="json", exclude=_not_stated(settings)),
+        "points_of": points_of(found),
         "quality": QUALITY,
         "points_screened": found.proposals.screened,
         "points": [_point(point, found, settings) for point in found.points],
@@ -57,7 +59,8 @@ def write_document(document: dict[str, Any], folder: Path) -> Path:
 def images_screened(found: Tuning, settings: TuneSettings) -> dict[str, int]:
     """Return how many images of each task the screen rests on."""
     return {
-        task: len(set(map(image_of, found.asked.to_screen(task, settings.screen_rows)))) for task in found.asked.by_task
+        task: 0 if settings.points_of else len(set(map(image_of, found.asked.to_screen(task, settings.screen_rows))))
+        for task in found.asked.by_task
     }
 
 
@@ -66,13 +69,26 @@ def images_that_test(found: Tuning) -> dict[str, int]:
     return {task: len(found.asked.that_test(task)) for task in found.asked.by_task}
 
 
+def points_of(found: Tuning) -> list[str]:
+    """Return the digests of the documents that proposed the points; none where a screen did."""
+    return sorted({own.document_sha256 for own in found.by_proposal.values() if isinstance(own, EarlierPoint)})
+
+
+def _not_stated(settings: TuneSettings) -> set[str]:
+    """Return the settings that are paths, and those of a screen where there was none."""
+    return {"shards", "points_of"} | ({"decoder_signal", "screen_rows"} if settings.points_of else set())
+
+
 def _point(point: Measured, found: Tuning, settings: TuneSettings) -> dict[str, Any]:
-    screened = found.by_proposal.get(point.name)
+    proposed = found.by_proposal.get(point.name)
+    earlier = proposed if isinstance(proposed, EarlierPoint) else None
     verdicts = {verdict.name: verdict.certified for verdict in found.verdicts or ()}
     return {
         "name": point.name,
         "exits": point.exits.model_dump(mode="json"),
-        "screened": None if screened is None else {"kept": screened.quality, "cost": screened.spent_share},
+        "screened": None if proposed is None or earlier else {"kept": proposed.quality, "cost": proposed.spent_share},
+        "earlier": earlier
+        and {"document_sha256": earlier.document_sha256, "point": earlier.name, "kept": earlier.quality},
         "kept": point.kept,
         "flops_with_checks_share": point.spent_share,
         "net_work_share": point.cost("work"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from jobs.tune import Tuning
 from jobs.tune_certificate import LOSS
+from jobs.tune_earlier import lasting_digest
 from jobs.tune_settings import TuneSettings
 from mue_model.config import ConfigError, ExitConfig
 from mue_model.model_folder import (
@@ -22,7 +22,6 @@ from mue_model.model_folder import (
     read_task_presets,
 )
 from mue_model.tuning.choice import Measured
-from pipeline.canonical_json import canonical_json
 
 Presets = dict[str, ExitConfig]
 
@@ -138,12 +137,12 @@ def _stated(before: dict[str, Any], found: Tuning, settings: TuneSettings, docum
 
 
 def _source(found: Tuning, settings: TuneSettings, document: dict[str, Any]) -> dict[str, Any]:
-    lasting = {key: value for key, value in document.items() if key != "times"}
     return {
         "data_digest": found.asked.digest,
-        "rows": lasting["data"]["rows"],
-        "settings": lasting["settings"],
-        "document_sha256": hashlib.sha256(canonical_json(lasting)).hexdigest(),
+        "rows": document["data"]["rows"],
+        "settings": document["settings"],
+        "points_of": document["points_of"],
+        "document_sha256": lasting_digest(document),
         "certificate": None
         if found.verdicts is None
         else {"alpha": settings.certify, "delta": settings.delta, "loss": LOSS},

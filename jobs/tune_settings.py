@@ -28,6 +28,9 @@ class TuneSettings(Config):
     """Most rows of a task that are screened."""
     points: int = Field(default=12, gt=0)
     """Most points of the screen's front that are run, beside constant depths."""
+    points_of: tuple[str, ...] = ()
+    """tune.json of earlier calibrations of this model and these tasks: the best of their points run in place of a
+    screen's, on images that had no say in them. One half orders them for the certificate, the other tests."""
     min_quality: float = Field(default=0.99, gt=0, le=1)
     """Of `balanced`: share of full depth's quality that is kept in every task, at the least cost, see `by`."""
     max_flops: float | None = Field(default=None, gt=0, le=1)
@@ -44,7 +47,8 @@ class TuneSettings(Config):
     """Chance that a certificate is wrong."""
     decoder_signal: DecoderSignal = "similarity"
     """What a caption's tokens stop by: `similarity` of a layer's state to the one before, or `confidence`, the head's
-    highest probability, which tells better and costs a run of the head at each layer that is asked."""
+    highest probability, which tells better and costs a run of the head at each layer that is asked. Points of earlier
+    calibrations have their own."""
     by: By = "work"
     """What presets are to have little of. `flops`: of each row as if it ran alone. `work`: FLOPs of a job, where an
     image is encoded once for all its queries and a prompt once for all its images. `time`: as measured here, which

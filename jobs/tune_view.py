@@ -48,16 +48,22 @@ def _lines(found: Tuning, settings: TuneSettings) -> list[tuple[str, str]]:
     rows = ", ".join(f"{len(own):,} of {task}" for task, own in found.asked.by_task.items())
     lines = [
         ("rows", f"{rows}; times are of groups of {settings.group_size}, over full depth in the same run"),
-        (
-            "screened",
-            f"{found.proposals.screened:,} points on images: {_by_task(images_screened(found, settings))}",
-        ),
+        _proposed(found, settings),
     ]
     for name, point in found.chosen.items():
         lines.append((name, _preset(name, point, settings)))
     if found.verdicts is not None:
         lines.append(("certificate", _certificate(found, settings)))
     return lines
+
+
+def _proposed(found: Tuning, settings: TuneSettings) -> tuple[str, str]:
+    if settings.points_of:
+        kept = (
+            f"{len(found.by_proposal)} of {found.proposals.screened:,} points: those that kept most there at their cost"
+        )
+        return "points of", f"{', '.join(settings.points_of)}; {kept}"
+    return "screened", f"{found.proposals.screened:,} points on images: {_by_task(images_screened(found, settings))}"
 
 
 def _preset(name: str, point: Measured | None, settings: TuneSettings) -> str:
@@ -88,12 +94,12 @@ def _certificate(found: Tuning, settings: TuneSettings) -> str:
     if not passed:
         first = verdicts[0]
         return (
-            f"nothing certified: images that were not screened ({images}) do not show for any point that {bound}; the "
-            f"first one tested, {first.name}, lost {percent(first.risk)} there (p {first.p_value:.3f})"
+            f"nothing certified: images that had no say in the points ({images}) do not show for any point that "
+            f"{bound}; the first one tested, {first.name}, lost {percent(first.risk)} there (p {first.p_value:.3f})"
         )
     return (
         f"{bound}, at {', '.join(passed)}; wrong with a chance of at most {percent(settings.delta)}, "
-        f"tested on images that were not screened: {images}"
+        f"tested on images that had no say in them: {images}"
     )
 
 

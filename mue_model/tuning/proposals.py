@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
+from typing import TypeVar
 
 from mue_model.config import ExitConfig
 from mue_model.tuning.cells import encoder_stages
@@ -22,13 +23,16 @@ NEAR = 0.75
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """One point of the screen's front."""
+    """One point that is worth a free run."""
 
     exits: ExitConfig
     quality: float
     """Share of full depth's quality, in the task that keeps least."""
     spent_share: float
-    """Cost over that of full depth, as the screen counts it, the mean of the tasks."""
+    """Cost over that of full depth, as who proposes it counts, the mean of the tasks."""
+
+
+P = TypeVar("P", bound=Proposal)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +78,13 @@ def propose(
     joint = math.prod(map(len, kept.values()))
     tried = _joined(screen, kept, partial(_told, progress, done, done + joint))
     depths = [_depths(screen, own) for own in tried]
-    front = _around([own for own, same in zip(tried, depths, strict=True) if same is None], floor, aim, points)
+    front = around([own for own, same in zip(tried, depths, strict=True) if same is None], floor, aim, points)
     without = [worthwhile(screen, proposal.exits) for proposal in front]
     final = [own for own in _screened(screen, list(dict.fromkeys(without))) if _depths(screen, own) is None]
     steady = [own for own, same in zip(tried, depths, strict=True) if same is not None and len(set(same)) > 1]
     return Proposals(
         front=tuple(sorted(final, key=lambda proposal: (proposal.spent_share, -proposal.quality))),
-        constants={_depths(screen, own) or (): own for own in _around(steady, floor, aim, constants)},
+        constants={_depths(screen, own) or (): own for own in around(steady, floor, aim, constants)},
         screened=done + joint,
     )
 
@@ -124,8 +128,11 @@ def _screened(
     return found
 
 
-def _around(tried: Sequence[Proposal], floor: float, aim: float, most: int) -> list[Proposal]:
-    """Return the front, most of it where what keeps `aim` is to be found; the rest tells what more buys."""
+def around(tried: Sequence[P], floor: float, aim: float, most: int) -> list[P]:
+    """Return the front, most of it where what keeps `aim` is to be found; the rest tells what more buys.
+
+    Where none keeps `floor`, the one that keeps most is returned.
+    """
     if not tried:
         return []
     enough = min((own.spent_share for own in tried if own.quality >= aim), default=math.inf)

@@ -35,7 +35,7 @@ def test_nothing_certified_is_said_in_words(tuned: Tuning, tune_settings: TuneSe
     verdicts = (Verdict("exits 1", 0.2, 0.1, False), Verdict("constant 1", 1.0, 0.6, False))
     none = replace(tuned, verdicts=verdicts, chosen={"balanced": None, "fast": None})
     text = shown(none, tune_settings)
-    assert "nothing certified: images that were not screened (8 for caption, " in text
+    assert "nothing certified: images that had no say in the points (8 for caption, " in text
     assert " for entailment) do not show for any point" in text
     assert "the first one tested, exits 1, lost 10.0 % there (p 0.200)" in text
     assert "none: no certified point has 99.0 % of the quality kept" in text
