@@ -2,16 +2,17 @@
 
     python benchmarks/quality.py MODEL drawn/test [--images 1000] [--point 'name={image: 0.97, decoder: 0.95}']
     python benchmarks/quality.py MODEL drawn/test --no-constant --blind
-    python benchmarks/quality.py MODEL drawn/test --paper --timed 32 64 1 --timed-rows 300 --rounds 4
+    python benchmarks/quality.py MODEL drawn/test --paper --timed 32 64 1 --timed-rows 1280 --rounds 3
     python benchmarks/quality.py MODEL drawn/test --beside 'shallow=OTHER_MODEL'
 
 Prints a table for each task and, as the last line, one JSON document. `kept` is quality over that of full depth, with a
 95 % interval of the same rows in pairs. Beside quality stand four measures that are not
 the same: layers, the paper's metric of layers (1 - layers run / layers there are), FLOPs of rows as if each ran alone
 and of a job that shares images and prompts (`work`), and time: that of the dense engine at each group size, as a ratio
-to full depth in the same round, every other round in the opposite order; the median counts. A model beside runs at its
-own full depth, in turn with the points; its quality, FLOPs and time are over those of MODEL at full depth. The last
-lines say how much of the time at full depth stem and head take, which no exit can save.
+to full depth in the same round, every other round in the opposite order; the median counts. Rows should be many
+groups: the last ones of a run, with nothing behind them, leave groups thin, and the deeper some rows go the longer. A
+model beside runs at its own full depth, in turn with the points; its quality, FLOPs and time are over those of MODEL at
+full depth. The last lines say how much of the time at full depth stem and head take, which no exit can save.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ from mue_model.tuning.net_work import NetWork, net_work
 from pipeline.row_field import RowField
 
 FULL = "full depth"
+ALONE = 200
+"""Most rows that are timed one by one."""
 PAPER = {
     "paper": dict.fromkeys(("caption", "entailment"), ExitConfig(image=0.9, text=0.95, decoder=0.95, schedule="paper")),
     "its scripts": {
@@ -198,7 +201,7 @@ def timed(
     found: dict[str, dict[int, float]] = {name: {} for name in [*points, *beside]}
     chosen, a_row_s = questions[: arguments.timed_rows], 0.0
     for size in arguments.timed or [arguments.group_size]:
-        asked = chosen if size > 1 else chosen[: len(chosen) // 2]
+        asked = chosen if size > 1 else chosen[:ALONE]
         runs = free_runs(
             facts, points, asked, field_references(DEFAULT),
             task=task, group_size=size, rounds=arguments.rounds, beside=beside,
