@@ -32,12 +32,13 @@ MEASURED = (
 _NOTE = (
     "Thresholds were chosen by `mue tune` on pictures of their own, as exits.json tells, which names a certificate "
     "where a preset has one; the figures are of the test split, the dense engine. FLOPs are executed ones against "
-    "full depth at the same length. Time is the processor's, one thread, in groups of 32, 64 and one by one, of the "
-    "first 1,280 rows (200 one by one) against full depth in the same round, the median of three. `constant 2/1/3` is "
-    "a depth for images, texts and tokens or answers; `paper` and `its scripts` are MuE's own thresholds. Quality: "
-    "captions that are word for word one of five references; right labels; `kept` is quality over that of full depth, with a 95 % "
-    "interval of the same rows in pairs. FLOPs are of each row as if it ran alone, `of a job` counts what rows share "
-    "once. A tenth of the test rows shows nouns that no training row has, which no model of this vocabulary was taught."
+    "full depth at the same length. Time is the processor's, one thread, in groups of 32, 64 and one by one, of the"
+    " first 1,280 rows (200 one by one) against full depth in the same round, the median of three. `constant 2/1/3`"
+    " is a depth for images, texts and tokens or answers; `paper` and `its scripts` are MuE's own thresholds. "
+    "Quality: captions that are word for word one of five references; right labels; `kept` is quality over that of "
+    "full depth, with a 95 % interval of the same rows in pairs. FLOPs are of each row as if it ran alone, `of a "
+    "job` counts what rows share once. A tenth of the test rows shows nouns that no training row has, which no "
+    "model of this vocabulary was taught."
 )
 
 _BEFORE = "## The runs before"
