@@ -49,6 +49,7 @@ def test_it_tunes_a_model_in_place(mue: Mue, labelled: Path, tmp_path: Path) -> 
         (["--default", "fast"], "give --write too"),
         (["--default", "swift", "--write"], "--default 'swift'"),
         (["--images", "3"], "a calibration needs 10 or more"),
+        (["--points-of", "nowhere.json"], "--points-of nowhere.json: no tune.json that can be read"),
     ],
 )
 def test_wrong_options_are_usage_errors(
