@@ -74,11 +74,11 @@ def tune(settings: TuneSettings, facts: ModelFacts, progress: Progress = lambda 
         raise ConfigError(
             f"model '{facts.name}' decodes with {facts.generation.beams} beams; only greedy texts are tuned"
         )
-    documents = read_earlier(settings, facts)
+    earlier = read_earlier(settings, facts)
     asked = ask(settings, facts, lambda rows: progress("reading", rows, rows))
     refuse_hopeless(settings, asked)
-    if documents:
-        proposals, screened_rows = earlier_points(settings, documents, asked.digest), dict.fromkeys(asked.by_task, 0)
+    if earlier:
+        proposals, screened_rows = earlier_points(settings, earlier, asked.digest), dict.fromkeys(asked.by_task, 0)
     else:
         proposals, screened_rows = _proposals(settings, facts, asked, progress)
     by_proposal = {f"exits {number}": own for number, own in enumerate(proposals.front, start=1)}

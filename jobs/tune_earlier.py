@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,54 +30,68 @@ class EarlierPoint(Proposal):
     """What it was called there."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Earlier:
+    """What an earlier calibration has to offer."""
+
+    data_digest: str
+    points: tuple[EarlierPoint, ...]
+    """All but full depth and the depths that are one for all stages, which always run."""
+
+
 def lasting_digest(document: Mapping[str, Any]) -> str:
     """Return the SHA-256 of a tune.json without its times, by which exits.json names it."""
     lasting = {key: value for key, value in document.items() if key != "times"}
     return hashlib.sha256(canonical_json(lasting)).hexdigest()
 
 
-def read_earlier(settings: TuneSettings, facts: ModelFacts) -> dict[str, dict[str, Any]]:
-    """Return the documents that the settings name, by path.
+def read_earlier(settings: TuneSettings, facts: ModelFacts) -> dict[str, Earlier]:
+    """Return the calibrations that the settings name, by path.
 
     Raises:
         ConfigError: One cannot be read, or is of another schema, model or tasks.
     """
-    return {path: _read(path, facts, settings.tasks) for path in settings.points_of}
+    return {path: _read(path, settings, facts) for path in settings.points_of}
 
 
-def _read(path: str, facts: ModelFacts, tasks: Sequence[str]) -> dict[str, Any]:
+def _read(path: str, settings: TuneSettings, facts: ModelFacts) -> Earlier:
     where = f"--points-of {path}"
     try:
         document = json.loads(Path(path).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{where}: no tune.json that can be read: {error}") from error
     if not isinstance(document, dict) or document.get("schema_version") not in SCHEMAS:
         known = " and ".join(map(str, SCHEMAS))
         raise ConfigError(f"{where}: no tune.json of schema {known}; calibrate anew without --points-of")
-    if document["model_digest"] != facts.digest:
+    try:
+        digest, tasks = document["model_digest"], sorted(document["data"]["rows"])
+        found = Earlier(data_digest=document["data"]["digest"], points=tuple(_points(document, settings)))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(f"{where}: not as `mue tune` wrote it: {error!r}; calibrate anew") from error
+    if digest != facts.digest:
         raise ConfigError(f"{where}: calibrated for other weights than those of '{facts.name}' ({facts.digest[:12]})")
-    if sorted(theirs := document["data"]["rows"]) != sorted(set(tasks)):
-        raise ConfigError(f"{where}: calibrated for {', '.join(theirs)}; give --tasks {','.join(theirs)}")
-    return document
+    if tasks != sorted(set(settings.tasks)):
+        raise ConfigError(f"{where}: calibrated for {', '.join(tasks)}; give --tasks {','.join(tasks)}")
+    return found
 
 
-def earlier_points(settings: TuneSettings, documents: Mapping[str, Mapping[str, Any]], data_digest: str) -> Proposals:
+def earlier_points(settings: TuneSettings, calibrations: Mapping[str, Earlier], data_digest: str) -> Proposals:
     """Return the best points of earlier calibrations, most of them where what is asked for is to be found.
 
     Cost is what any machine agrees on: `flops`, or `work` where settings choose by time.
 
     Args:
         settings: Name the qualities asked for and the most points.
-        documents: As `read_earlier` returns them.
+        calibrations: As `read_earlier` returns them.
         data_digest: Of the images that are to test the points.
 
     Raises:
         ConfigError: The same images found the points, or none of them kept what is asked for.
     """
-    for path, document in documents.items():
-        if document["data"]["digest"] == data_digest:
+    for path, own in calibrations.items():
+        if own.data_digest == data_digest:
             raise ConfigError(f"--points-of {path}: found on these very images; give others, which had no say in them")
-    found = [point for document in documents.values() for point in _points(document, settings)]
+    found = [point for own in calibrations.values() for point in own.points]
     exits = list({point.exits: point for point in found if not _depths(point.name)}.values())
     steady = {_depths(point.name): point for point in found if len(_depths(point.name)) > 1}
     floor = 0.0 if settings.max_flops is not None else min(settings.fast_quality, settings.min_quality)
@@ -85,7 +99,7 @@ def earlier_points(settings: TuneSettings, documents: Mapping[str, Mapping[str, 
     front = [own for own in around(exits, floor, aim, settings.points) if own.quality >= floor]
     if not front:
         raise ConfigError(
-            f"--points-of {', '.join(documents)}: no point kept {floor:.1%} there, so none is worth a run; ask for "
+            f"--points-of {', '.join(calibrations)}: no point kept {floor:.1%} there, so none is worth a run; ask for "
             "less (--fast-quality, --min-quality)"
         )
     chosen = around(list(steady.values()), floor, aim, math.ceil(settings.points / 4))
@@ -97,7 +111,6 @@ def earlier_points(settings: TuneSettings, documents: Mapping[str, Mapping[str, 
 
 
 def _points(document: Mapping[str, Any], settings: TuneSettings) -> list[EarlierPoint]:
-    """Return all points of a document but full depth and the depths that are one for all stages, which always run."""
     digest, cost = lasting_digest(document), "flops_with_checks_share" if settings.by == "flops" else "net_work_share"
     return [
         EarlierPoint(

@@ -18,6 +18,7 @@ from jobs.tune_settings import TuneSettings
 from jobs.tune_view import tune_view
 from mue_model.config import ConfigError, ExitConfig
 from mue_model.model_names import model_facts
+from mue_model.tuning.proposals import Proposals
 
 FACTS = model_facts("demo")
 Edit = Callable[[dict[str, Any]], None]
@@ -45,6 +46,20 @@ def document_of(kept: dict[str, float], *, data: str = "there") -> dict[str, Any
     }
 
 
+@pytest.fixture
+def found_in(tmp_path: Path) -> Callable[..., Proposals]:
+    """What is proposed from documents, read as files."""
+
+    def propose(settings: TuneSettings, *documents: dict[str, Any], data: str = "here") -> Proposals:
+        paths = [tmp_path / f"{number}.json" for number in range(len(documents))]
+        for path, document in zip(paths, documents, strict=True):
+            path.write_text(json.dumps(document), "utf-8")
+        named = settings.model_copy(update={"points_of": tuple(map(str, paths))})
+        return earlier_points(named, read_earlier(named, FACTS), data)
+
+    return propose
+
+
 def settings_of(**given: Any) -> TuneSettings:
     """Of captions alone."""
     return TuneSettings(shards=("val",), tasks=("caption",), **given)
@@ -55,25 +70,27 @@ def names(found: Any) -> list[str]:
     return [point.name for point in found.front]
 
 
-def test_what_kept_most_at_its_cost_is_run_and_most_of_it_near_what_is_asked() -> None:
+def test_what_kept_most_at_its_cost_is_run_and_most_of_it_near_what_is_asked(
+    found_in: Callable[..., Proposals],
+) -> None:
     kept = {"full depth": 1.0, "constant 1": 0.8, "constant 1/2/1": 0.98, "constant 2/1/1": 0.96}
     kept |= {f"exits {number}": share for number, share in enumerate((0.95, 0.98, 0.975, 0.99, 0.996, 0.997, 0.999), 1)}
     document = document_of(kept)
     asked = settings_of(points=4, fast_quality=0.97)
-    found = earlier_points(asked, {"a": document}, "here")
+    found = found_in(asked, document)
     assert names(found) == ["exits 2", "exits 4", "exits 5", "exits 6"], "1 keeps too little, 3 less than 2"
     assert list(found.constants) == [(1, 2, 1)]
     assert found.screened == 7
     first = found.front[0]
     assert isinstance(first, EarlierPoint)
     assert (first.quality, first.spent_share, first.document_sha256) == (0.98, 0.06, lasting_digest(document))
-    dearest_first = earlier_points(settings_of(points=4, fast_quality=0.97, by="flops"), {"a": document}, "here")
+    dearest_first = found_in(settings_of(points=4, fast_quality=0.97, by="flops"), document)
     assert names(dearest_first) == ["exits 7"], "by FLOPs the last is the cheapest of all, and keeps most"
 
 
-def test_points_of_two_calibrations_compete_and_the_same_one_runs_once() -> None:
+def test_points_of_two_calibrations_compete_and_the_same_one_runs_once(found_in: Callable[..., Proposals]) -> None:
     one, two = document_of({"exits 1": 0.98, "exits 2": 0.99}), document_of({"exits 1": 0.985, "exits 2": 0.98})
-    found = earlier_points(settings_of(), {"a": one, "b": two}, "here")
+    found = found_in(settings_of(), one, two)
     assert found.screened == 2, "their thresholds are the same"
     assert len(found.front) == 2
 
@@ -84,14 +101,14 @@ def test_times_are_no_part_of_a_documents_name() -> None:
     assert lasting_digest(document) != lasting_digest(document | {"points": []})
 
 
-def test_what_nobody_kept_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"--points-of a: no point kept 97.0% there.*ask for less"):
-        earlier_points(settings_of(), {"a": document_of({"exits 1": 0.9})}, "here")
+def test_what_nobody_kept_is_refused(found_in: Callable[..., Proposals]) -> None:
+    with pytest.raises(ConfigError, match=r"--points-of .*0\.json: no point kept 97\.0% there.*ask for less"):
+        found_in(settings_of(), document_of({"exits 1": 0.9}))
 
 
-def test_the_images_that_found_the_points_are_refused() -> None:
-    with pytest.raises(ConfigError, match="--points-of a: found on these very images"):
-        earlier_points(settings_of(), {"a": document_of({"exits 1": 0.98}, data="here")}, "here")
+def test_the_images_that_found_the_points_are_refused(found_in: Callable[..., Proposals]) -> None:
+    with pytest.raises(ConfigError, match=r"--points-of .*0\.json: found on these very images"):
+        found_in(settings_of(), document_of({"exits 1": 0.98}, data="here"))
 
 
 def another_schema(document: dict[str, Any]) -> None:
@@ -109,19 +126,33 @@ def another_task(document: dict[str, Any]) -> None:
     document["data"]["rows"] = {"caption": 9, "entailment": 9}
 
 
+def nothing_of_a_point(document: dict[str, Any]) -> None:
+    """As no calibration writes it."""
+    del document["points"][0]["kept"]
+
+
+def a_threshold_that_is_none(document: dict[str, Any]) -> None:
+    """As no calibration writes it."""
+    document["points"][0]["exits"]["image"] = "deep"
+
+
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
         (another_schema, "no tune.json of schema 4 and 5"),
         (another_model, "calibrated for other weights than those of 'demo'"),
         (another_task, "give --tasks caption,entailment"),
+        (nothing_of_a_point, "not as `mue tune` wrote it: KeyError"),
+        (a_threshold_that_is_none, "not as `mue tune` wrote it"),
     ],
 )
 def test_a_document_that_does_not_suit_is_refused(tmp_path: Path, edit: Edit, said: str) -> None:
     document = document_of({"exits 1": 0.98})
     path = tmp_path / "tune.json"
     path.write_text(json.dumps(document), "utf-8")
-    assert read_earlier(settings_of(points_of=[str(path)]), FACTS) == {str(path): document}
+    assert [point.name for point in read_earlier(settings_of(points_of=[str(path)]), FACTS)[str(path)].points] == [
+        "exits 1"
+    ]
     edit(document)
     path.write_text(json.dumps(document), "utf-8")
     with pytest.raises(ConfigError, match=f"--points-of .*tune.json: .*{said}"):
