@@ -196,8 +196,17 @@ def mue(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
 @pytest.fixture(scope="session")
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A shard of 16 drawn images of the validation split, with captions and hypotheses."""
-    settings = CorpusSettings(seed=23, levels=(1, 2, 3))
-    path = tmp_path_factory.mktemp("val") / "00000.tar"
+    return drawn_shard(tmp_path_factory.mktemp("val") / "00000.tar", CorpusSettings(seed=23, levels=(1, 2, 3)))
+
+
+@pytest.fixture(scope="session")
+def labelled_hard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `labelled`, of scenes so hard that a caption after one layer is another than after six."""
+    return drawn_shard(tmp_path_factory.mktemp("hard") / "00000.tar", CorpusSettings(seed=23, levels=(4, 5)))
+
+
+def drawn_shard(path: Path, settings: CorpusSettings) -> Path:
+    """Write the first 16 images of a validation split."""
     with tarfile.open(path, "w") as tar:
         for row in (draw_row(settings, "val", number) for number in range(16)):
             for suffix, data in (("jpg", row.jpg), ("json", json.dumps(row.facts).encode())):

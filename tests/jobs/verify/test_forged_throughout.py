@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mue_model.model_names import model_facts
+from mue_model.tuning.family import constant_depth
 from pipeline.exit_codes import ExitCode
 
 
@@ -52,9 +53,10 @@ def agreeing(rows: list[dict[str, Any]], texts: list[str | None]) -> list[dict[s
 
 
 def test_agreement_forged_throughout_is_found_by_running_shadows_again(
-    run_here: Any, tmp_path: Path, labelled: Path, copy_of: Any
+    run_here: Any, tmp_path: Path, labelled_hard: Path, copy_of: Any
 ) -> None:
-    run_here(tmp_path / "out", [str(labelled)], audit={"rate": 0.99}, exits="fast")
+    shallow = constant_depth(model_facts("demo").config, 1).model_dump(mode="json")
+    run_here(tmp_path / "out", [str(labelled_hard)], audit={"rate": 0.99}, exits=shallow)
     copy, texts = copy_of(tmp_path / "out"), list[str | None]()
     for path in copy.parts():
         copy.edit(path, lambda rows: agreeing(rows, texts))
