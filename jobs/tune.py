@@ -119,7 +119,7 @@ def _proposals(
         points=settings.points,
         floor=floor,
         aim=aim,
-        constants=math.ceil(settings.points / 4),
+        constants=settings.constants,
         progress=lambda done, total: progress("screening", done, total),
     )
     return found, {task: len(cells.traces) for task, cells in screen.cells.items()}

@@ -102,7 +102,7 @@ def earlier_points(settings: TuneSettings, calibrations: Mapping[str, Earlier], 
             f"--points-of {', '.join(calibrations)}: no point kept {floor:.1%} there, so none is worth a run; ask for "
             "less (--fast-quality, --min-quality)"
         )
-    chosen = around(list(steady.values()), floor, aim, math.ceil(settings.points / 4))
+    chosen = around(list(steady.values()), floor, aim, settings.constants)
     return Proposals(
         front=tuple(sorted(front, key=lambda point: (point.spent_share, -point.quality))),
         constants={depths: point for depths, point in steady.items() if point in chosen},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -27,7 +28,7 @@ class TuneSettings(Config):
     screen_rows: int = Field(default=600, gt=0)
     """Most rows of a task that are screened."""
     points: int = Field(default=12, gt=0)
-    """Most points of the screen's front that are run, beside constant depths."""
+    """Most points of the front that are run, beside constant depths: half as many of those that differ by stage."""
     points_of: tuple[str, ...] = ()
     """tune.json of earlier calibrations of this model and these tasks: the best of their points run in place of a
     screen's, on images that had no say in them. One half orders them for the certificate, the other tests."""
@@ -58,3 +59,8 @@ class TuneSettings(Config):
     """Decides which images are screened and which ones test the certificate."""
     group_size: int = Field(default=32, gt=0)
     """Rows of a group in the runs that are timed."""
+
+    @property
+    def constants(self) -> int:
+        """Most depths by stage that are run beside `points`: so many that what exits are held against has no holes."""
+        return math.ceil(self.points / 2)

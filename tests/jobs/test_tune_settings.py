@@ -21,3 +21,7 @@ def test_values_out_of_range_are_named(key: str, value: Any) -> None:
 
 def test_every_setting_is_explained() -> None:
     assert all(field.description for field in TuneSettings.model_fields.values())
+
+
+def test_what_exits_are_held_against_grows_with_the_points() -> None:
+    assert [TuneSettings(shards=("val",), points=points).constants for points in (1, 5, 20)] == [1, 3, 10]
