@@ -37,9 +37,9 @@ def shallow_model(facts: ModelFacts, layers: int, *, new_layers: bool = False) -
     if facts.folder is None or not 1 <= layers <= min(facts.config.encoder_layers, facts.config.decoder_layers):
         raise SystemExit(f"{layers} layers cannot be cut out of '{facts.name}'")
     config = shallow_config(facts.config, layers)
-    new = fresh_model(config, seed=0).state_dict()
+    new = fresh_model(config, seed=0).state_dict() if new_layers else {}
     kept = {
-        name: new[name] if layer and new_layers else tensor.float()
+        name: new[name] if layer and new else tensor.float()
         for name, tensor in load_weights(facts.folder, facts.config).items()
         if (layer := _LAYER.search(name)) is None or int(layer[1]) < layers
     }
