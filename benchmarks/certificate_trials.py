@@ -1,7 +1,7 @@
 """How often the certificate of `mue tune --certify` is wrong with a real model: trials that each draw fresh images.
 
     mue corpus fresh --seed 11 --rows 10 --val 40000 --test 10
-    python benchmarks/certificate_trials.py MODEL fresh/val/*.tar --task caption [--images 200] [--alphas 0.03 0.05]
+    python benchmarks/certificate_trials.py MODEL fresh/val/*.tar --task caption [--images 100 200] [--alphas 0.03 0.05]
 
 Every trial takes images that no other one takes, orders the points on one half of them and tests on the other. A
 point's true risk is what it loses on all images of the other trials. A trial is violated if it certifies a point whose
@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parent.parent)  # beside this file pipeline.py hides the package of that name
 
 import argparse
+import itertools
 import json
 import math
 from collections import Counter
@@ -64,7 +65,9 @@ def main() -> None:
     parser.add_argument("--presets", nargs="*", default=["balanced", "fast"])
     parser.add_argument("--alphas", nargs="+", type=float, default=[0.03, 0.05, 0.08])
     parser.add_argument("--delta", type=float, default=0.05)
-    parser.add_argument("--images", type=int, default=200, help="of each trial; one half orders, the other tests")
+    parser.add_argument(
+        "--images", nargs="+", type=int, default=[200], help="of each trial; one half orders, the other tests"
+    )
     arguments = parser.parse_args()
     facts = model_facts(arguments.model)
     depths = range(2, facts.config.encoder_layers)
@@ -72,11 +75,14 @@ def main() -> None:
     points |= {name: facts.exits(name, arguments.task) for name in arguments.presets}
     lost = _all_losses(facts, points, arguments.shards, arguments.task)
     found = []
-    for alpha in arguments.alphas:
-        own = trials(lost, each=arguments.images, alpha=alpha, delta=arguments.delta)
+    for each, alpha in itertools.product(arguments.images, arguments.alphas):
+        own = trials(lost, each=each, alpha=alpha, delta=arguments.delta)
         found.append(asdict(own))
         certified = ", ".join(f"{name} ({own.risks[name]:.2%}) {times}" for name, times in own.certified.items())
-        print(f"alpha {alpha}: {own.violations} of {own.trials} trials violated, {own.allowed} allowed; {certified}")
+        print(
+            f"alpha {alpha}, {each} images each: {own.violations} of {own.trials} trials violated, "
+            f"{own.allowed} allowed; {certified}"
+        )
     images = len(next(iter(lost.values())).clusters)
     print(json.dumps({"model": facts.digest, "task": arguments.task, "images": images, "trials": found}))
 
