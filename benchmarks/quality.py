@@ -26,6 +26,7 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -39,6 +40,7 @@ from jobs.kept import kept_of
 from jobs.references import DEFAULT, field_references
 from jobs.trial import Trial, TrialScores
 from jobs.trial_questions import Question, Questions, trial_spec
+from jobs.tune_progress import tuning_shown
 from mue_model.config import EngineConfig, ExitConfig, ModelConfig
 from mue_model.loading import load_model
 from mue_model.metrics.entailment import LabelAccuracy
@@ -196,15 +198,18 @@ def timed(
     beside: dict[str, ModelFacts],
     questions: list[Question],
     task: str,
+    tell: Callable[[str, int, int], None],
 ) -> tuple[dict[str, dict[int, float]], float]:
     """Return the time over that of full depth by point and group size, and the seconds a row takes at full depth."""
     found: dict[str, dict[int, float]] = {name: {} for name in [*points, *beside]}
     chosen, a_row_s = questions[: arguments.timed_rows], 0.0
     for size in arguments.timed or [arguments.group_size]:
         asked = chosen if size > 1 else chosen[:ALONE]
+        total = len(found) * arguments.rounds * len(asked)
         runs = free_runs(
             facts, points, asked, field_references(DEFAULT),
             task=task, group_size=size, rounds=arguments.rounds, beside=beside,
+            progress=lambda done, size=size, total=total: tell(f"{task}, time in groups of {size}", done, total),  # type: ignore[misc]
         )  # fmt: skip
         for name, run in runs.items():
             pairs = zip(run.each_s, runs[FULL].each_s, strict=True)
@@ -261,6 +266,13 @@ def main() -> None:
     parser.add_argument("--blind", action="store_true", help="grey pictures, entailment alone")
     parser.add_argument("--threads", type=int, default=1, help="of one alone, time is the processor's, not the clock's")
     arguments = parser.parse_args()
+    with tuning_shown(quiet=False, log_format="text") as tell:
+        document = measured(arguments, tell)
+    print(json.dumps(document))
+
+
+def measured(arguments: argparse.Namespace, tell: Callable[[str, int, int], None]) -> dict[str, Any]:
+    """Run everything that is asked for and print its tables; `tell` hears what, how far and of how much."""
     torch.set_num_threads(arguments.threads)
     facts = model_facts(arguments.model)
     beside = dict(other_model(text, facts) for text in arguments.beside)
@@ -270,7 +282,8 @@ def main() -> None:
         asked = Questions(trial_spec(arguments.shards, task), facts, limit=limits[task], blind=arguments.blind)
         questions = list(asked)
         points = {FULL: ExitConfig()} if arguments.blind else points_of(arguments, facts, task)
-        measured = free_runs(
+        total = len(questions) * (len(points) + len(beside))
+        runs = free_runs(
             facts,
             points,
             questions,
@@ -281,11 +294,12 @@ def main() -> None:
             keep=len(questions),
             rounds=1,
             beside=beside,
+            progress=lambda done, task=task, total=total: tell(f"{task}, quality", done, total),  # type: ignore[misc]
         )
-        full = measured[FULL].trial
-        times, full_s = timed(arguments, facts, points, beside, questions, task)
+        full = runs[FULL].trial
+        times, full_s = timed(arguments, facts, points, beside, questions, task, tell)
         document[task] = [
-            row_of(facts, beside.get(name, facts), name, run.trial, full, times[name]) for name, run in measured.items()
+            row_of(facts, beside.get(name, facts), name, run.trial, full, times[name]) for name, run in runs.items()
         ]
         show(task, document[task])
         if isinstance(full.all.answers, LabelAccuracy):
@@ -295,7 +309,7 @@ def main() -> None:
             steps = full.all.depths.counts["decoder_layers_run"]
             document["stem_and_head_share"] = fixed_share(facts, questions, full_s, steps, arguments.group_size)
             print(f"stem and head: {percent(document['stem_and_head_share'])} of the time at full depth")
-    print(json.dumps(document))
+    return document
 
 
 if __name__ == "__main__":
