@@ -1,4 +1,4 @@
-"""Ctrl-C at a command that looks on while a job runs elsewhere: it ends the command, not the job."""
+"""Ctrl-C where the same command does not resume: it looks on while a job runs elsewhere, or measures in one go."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import typer
 
 from jobs.terminal import Terminal
 from pipeline.exit_codes import ExitCode
+
+NOTHING_KEPT = "nothing of it is kept; the same command begins anew"
+"""Of measurements: what was measured before counts only with the rest."""
 
 
 @contextmanager

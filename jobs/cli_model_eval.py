@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from jobs.cli_interrupt import NOTHING_KEPT, interrupt_says
 from jobs.cli_options import Exits, Overrides, overrides_of
 from jobs.export import write_lines
 from jobs.references import DEFAULT, field_references
@@ -72,15 +73,16 @@ def eval_(
     chosen = facts.exits(spec.exits, spec.task)
     questions = Questions(spec, facts, limit=limit, blind=is_blind)
     engine = build_engine(facts, chosen, spec.generation.resolved(facts.generation), spec.engine)
-    trial = run_trial(
-        questions,
-        engine,
-        facts.config,
-        field_references(references),
-        task=spec.task,
-        by=field,
-        progress=lambda rows: terminal.note(f"{rows:,} answered"),
-    )
+    with interrupt_says(terminal, NOTHING_KEPT):
+        trial = run_trial(
+            questions,
+            engine,
+            facts.config,
+            field_references(references),
+            task=spec.task,
+            by=field,
+            progress=lambda rows: terminal.note(f"{rows:,} answered"),
+        )
     found = trial_facts(trial, facts, chosen, blind=is_blind)
     terminal.show(trial_view(trial, facts, by=by, blind=is_blind), found)
     if questions.skipped:

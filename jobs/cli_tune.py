@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from jobs.cli_interrupt import NOTHING_KEPT, interrupt_says
 from jobs.terminal import Terminal
 from jobs.tune_progress import tuning_shown
 from jobs.tune_settings import TuneSettings
@@ -88,12 +89,6 @@ def tune(
     settings = parse_config(TuneSettings, given, where="mue tune")
     facts = model_facts(model)
     folder = Path(output)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ConfigError(f"--output {output} cannot be written: {error}") from error
     from jobs.tune import tune as calibrate
     from jobs.tune_document import TUNE_FILE, tune_document, write_document
     from jobs.tune_presets import refuse_unwritable, write_presets
@@ -101,12 +96,23 @@ def tune(
     from mue_model.training.plot import NO_MATPLOTLIB, can_plot
     from mue_model.tuning.plot import draw_front
 
+    written = folder / TUNE_FILE
+    if written.exists():
+        raise ConfigError(f"--output {output} holds a calibration already, {written}; give another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(f"--output {output} cannot be written: {error}") from error
     if write:
         refuse_unwritable(facts, default)
-    with tuning_shown(quiet=terminal.verbosity < 0, log_format=terminal.log_format) as progress:
+    with (
+        interrupt_says(terminal, NOTHING_KEPT),
+        tuning_shown(quiet=terminal.verbosity < 0, log_format=terminal.log_format) as progress,
+    ):
         found = calibrate(settings, facts, progress)
     document = tune_document(found, settings, facts)
-    written = folder / TUNE_FILE
     try:
         changed, now = write_presets(found, settings, facts, document, default=default) if write else ([], None)
     except OSError as error:

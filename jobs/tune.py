@@ -78,7 +78,10 @@ def tune(settings: TuneSettings, facts: ModelFacts, progress: Progress = lambda 
     asked = ask(settings, facts, lambda rows: progress("reading", rows, rows))
     refuse_hopeless(settings, asked)
     if earlier:
-        proposals, screened_rows = earlier_points(settings, earlier, asked.digest), dict.fromkeys(asked.by_task, 0)
+        proposals, screened_rows = (
+            earlier_points(settings, earlier, asked.image_digests),
+            dict.fromkeys(asked.by_task, 0),
+        )
     else:
         proposals, screened_rows = _proposals(settings, facts, asked, progress)
     by_proposal = {f"exits {number}": own for number, own in enumerate(proposals.front, start=1)}

@@ -7,7 +7,7 @@ from typing import Any
 
 from jobs.tune import Tuning
 from jobs.tune_certificate import FULL, LOSS
-from jobs.tune_earlier import EarlierPoint
+from jobs.tune_earlier import SCHEMA_VERSION, EarlierPoint
 from jobs.tune_questions import image_of
 from jobs.tune_settings import TuneSettings
 from mue_model.model_folder import ModelFacts
@@ -15,7 +15,6 @@ from mue_model.tuning.by import By
 from mue_model.tuning.choice import Measured, TaskFigures, above_constant
 from pipeline.canonical_json import canonical_json
 
-SCHEMA_VERSION = 5
 TUNE_FILE = "tune.json"
 _DETERMINISTIC: tuple[By, ...] = ("flops", "work")
 QUALITY = "share of rows that are right: captions equal to a reference word for word, labels"
@@ -32,6 +31,7 @@ def tune_document(found: Tuning, settings: TuneSettings, facts: ModelFacts) -> d
         "model_digest": facts.digest,
         "data": {
             "digest": found.asked.digest,
+            "image_digests": sorted(found.asked.image_digests),
             "images": {task: len(found.asked.images_of(task)) for task in found.asked.by_task},
             "images_screened": images_screened(found, settings),
             "rows": {task: len(own) for task, own in found.asked.by_task.items()},

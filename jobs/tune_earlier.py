@@ -16,8 +16,8 @@ from mue_model.model_folder import ModelFacts
 from mue_model.tuning.proposals import Proposal, Proposals, around
 from pipeline.canonical_json import canonical_json
 
-SCHEMAS = (4, 5)
-"""Of tune.json that can be read."""
+SCHEMA_VERSION = 6
+"""Of tune.json, and of one that can be read: older ones do not name their images, so nobody can tell who had a say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,8 @@ class EarlierPoint(Proposal):
 class Earlier:
     """What an earlier calibration has to offer."""
 
-    data_digest: str
+    images: frozenset[str]
+    """Digests of those that found the points, see `Asked.image_digests`."""
     points: tuple[EarlierPoint, ...]
     """All but full depth and the depths that are one for all stages, which always run."""
 
@@ -60,13 +61,16 @@ def _read(path: str, settings: TuneSettings, facts: ModelFacts) -> Earlier:
         document = json.loads(Path(path).read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{where}: no tune.json that can be read: {error}") from error
-    if not isinstance(document, dict) or document.get("schema_version") not in SCHEMAS:
-        known = " and ".join(map(str, SCHEMAS))
-        raise ConfigError(f"{where}: no tune.json of schema {known}; calibrate anew without --points-of")
+    if not isinstance(document, dict) or document.get("schema_version") != SCHEMA_VERSION:
+        raise ConfigError(f"{where}: no tune.json of schema {SCHEMA_VERSION}; calibrate anew without --points-of")
     try:
         digest, tasks = document["model_digest"], sorted(document["data"]["rows"])
-        found = Earlier(data_digest=document["data"]["digest"], points=tuple(_points(document, settings)))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        images = frozenset(map(str, document["data"]["image_digests"]))
+        found = Earlier(images=images, points=tuple(_points(document, settings)))
+        if digest == facts.digest:
+            for point in found.points:
+                point.exits.per_layer(facts.config)
+    except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
         raise ConfigError(f"{where}: not as `mue tune` wrote it: {error!r}; calibrate anew") from error
     if digest != facts.digest:
         raise ConfigError(f"{where}: calibrated for other weights than those of '{facts.name}' ({facts.digest[:12]})")
@@ -75,7 +79,7 @@ def _read(path: str, settings: TuneSettings, facts: ModelFacts) -> Earlier:
     return found
 
 
-def earlier_points(settings: TuneSettings, calibrations: Mapping[str, Earlier], data_digest: str) -> Proposals:
+def earlier_points(settings: TuneSettings, calibrations: Mapping[str, Earlier], images: frozenset[str]) -> Proposals:
     """Return the best points of earlier calibrations, most of them where what is asked for is to be found.
 
     Cost is what any machine agrees on: `flops`, or `work` where settings choose by time.
@@ -83,15 +87,19 @@ def earlier_points(settings: TuneSettings, calibrations: Mapping[str, Earlier], 
     Args:
         settings: Name the qualities asked for and the most points.
         calibrations: As `read_earlier` returns them.
-        data_digest: Of the images that are to test the points.
+        images: Digests of those that are to test the points.
 
     Raises:
-        ConfigError: The same images found the points, or none of them kept what is asked for.
+        ConfigError: An image that found the points is among them, or no point kept what is asked for.
     """
     for path, own in calibrations.items():
-        if own.data_digest == data_digest:
-            raise ConfigError(f"--points-of {path}: found on these very images; give others, which had no say in them")
+        if same := len(own.images & images):
+            raise ConfigError(
+                f"--points-of {path}: {same:,} of these {len(images):,} images, or exact copies, found its points; "
+                "give others, which had no say in them"
+            )
     found = [point for own in calibrations.values() for point in own.points]
+    found.sort(key=lambda point: -point.quality)  # of exits that two calibrations ran, what kept less counts
     exits = list({point.exits: point for point in found if not _depths(point.name)}.values())
     steady = {_depths(point.name): point for point in found if len(_depths(point.name)) > 1}
     floor = 0.0 if settings.max_flops is not None else min(settings.fast_quality, settings.min_quality)
@@ -115,8 +123,8 @@ def _points(document: Mapping[str, Any], settings: TuneSettings) -> list[Earlier
     return [
         EarlierPoint(
             exits=ExitConfig.model_validate(point["exits"]),
-            quality=point["kept"],
-            spent_share=point[cost],
+            quality=float(point["kept"]),
+            spent_share=float(point[cost]),
             document_sha256=digest,
             name=point["name"],
         )

@@ -41,6 +41,11 @@ class Asked:
         """Return whether a caption is one of its references word for word, or a label the right one."""
         return is_right(question, result, self.references)
 
+    @property
+    def image_digests(self) -> frozenset[str]:
+        """Return a name of every image, by which a later calibration knows it again, wherever its shards are."""
+        return frozenset(hashlib.sha256(image.encode()).hexdigest()[:16] for image in self.images)
+
     def images_of(self, task: str) -> frozenset[str]:
         """Return the images that the task's questions are about: of those with many questions, the first ones."""
         return frozenset(map(image_of, self.by_task[task]))

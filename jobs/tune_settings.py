@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mue_model.config import Config, DecoderSignal
 from mue_model.tuning.by import By
@@ -59,6 +59,15 @@ class TuneSettings(Config):
     """Decides which images are screened and which ones test the certificate."""
     group_size: int = Field(default=32, gt=0)
     """Rows of a group in the runs that are timed."""
+
+    @model_validator(mode="after")
+    def _fast_asks_for_no_more(self) -> TuneSettings:
+        if self.max_flops is None and self.fast_quality > self.min_quality:
+            raise ValueError(
+                f"fast_quality {self.fast_quality:g} is more than min_quality {self.min_quality:g}, which 'balanced' "
+                "keeps: give a fast_quality below it"
+            )
+        return self
 
     @property
     def constants(self) -> int:

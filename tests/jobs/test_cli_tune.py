@@ -60,6 +60,37 @@ def test_wrong_options_are_usage_errors(
     assert message in done.stderr
 
 
+def test_a_calibration_is_not_overwritten(mue: Mue, labelled: Path, tmp_path: Path) -> None:
+    (tmp_path / "tune.json").write_text("found before", "utf-8")
+    done = mue("tune", "demo", labelled, "--output", tmp_path, "--points-of", tmp_path / "tune.json")
+    assert done.exit_code == 2
+    assert f"holds a calibration already, {tmp_path}/tune.json; give another folder" in done.stderr
+    assert (tmp_path / "tune.json").read_text("utf-8") == "found before"
+
+
+@pytest.mark.parametrize(
+    ("command", "interrupted"),
+    [(("tune", "--output", "tuned"), "jobs.tune.tune"), (("model", "eval"), "jobs.trial.run_trial")],
+)
+def test_an_interrupted_measurement_does_not_say_that_it_resumes(
+    mue: Mue,
+    labelled: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    interrupted: str,
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(interrupted, interrupt)
+    monkeypatch.chdir(tmp_path)
+    done = mue(*command, "demo", labelled)
+    assert done.exit_code == 130
+    assert "interrupted; nothing of it is kept; the same command begins anew" in done.stderr
+    assert "resumes" not in done.stderr
+
+
 def test_missing_shards_and_places_are_usage_errors(mue: Mue, labelled: Path, tmp_path: Path) -> None:
     assert mue("tune", "demo", tmp_path / "nowhere.tar", "--output", tmp_path / "tuned").exit_code == 2
     (tmp_path / "file").write_text("")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from jobs.tune import Tuning, tune
 from jobs.tune_document import tune_document
-from jobs.tune_earlier import EarlierPoint, earlier_points, lasting_digest, read_earlier
+from jobs.tune_earlier import SCHEMA_VERSION, EarlierPoint, earlier_points, lasting_digest, read_earlier
 from jobs.tune_settings import TuneSettings
 from jobs.tune_view import tune_view
 from mue_model.config import ConfigError, ExitConfig
@@ -24,7 +25,7 @@ FACTS = model_facts("demo")
 Edit = Callable[[dict[str, Any]], None]
 
 
-def document_of(kept: dict[str, float], *, data: str = "there") -> dict[str, Any]:
+def document_of(kept: dict[str, float], *, images: Sequence[str] = ("there",)) -> dict[str, Any]:
     """A tune.json with so much kept by each point, at a cost that rises with its place."""
     points = [
         {
@@ -38,9 +39,9 @@ def document_of(kept: dict[str, float], *, data: str = "there") -> dict[str, Any
         for place, (name, share) in enumerate(kept.items())
     ]
     return {
-        "schema_version": 5,
+        "schema_version": SCHEMA_VERSION,
         "model_digest": FACTS.digest,
-        "data": {"digest": data, "rows": {"caption": 9}},
+        "data": {"image_digests": list(images), "rows": {"caption": 9}},
         "points": points,
         "times": {"exits 1": 1.5},
     }
@@ -50,12 +51,12 @@ def document_of(kept: dict[str, float], *, data: str = "there") -> dict[str, Any
 def found_in(tmp_path: Path) -> Callable[..., Proposals]:
     """What is proposed from documents, read as files."""
 
-    def propose(settings: TuneSettings, *documents: dict[str, Any], data: str = "here") -> Proposals:
+    def propose(settings: TuneSettings, *documents: dict[str, Any]) -> Proposals:
         paths = [tmp_path / f"{number}.json" for number in range(len(documents))]
         for path, document in zip(paths, documents, strict=True):
             path.write_text(json.dumps(document), "utf-8")
         named = settings.model_copy(update={"points_of": tuple(map(str, paths))})
-        return earlier_points(named, read_earlier(named, FACTS), data)
+        return earlier_points(named, read_earlier(named, FACTS), frozenset({"here", "and here"}))
 
     return propose
 
@@ -92,7 +93,7 @@ def test_points_of_two_calibrations_compete_and_the_same_one_runs_once(found_in:
     one, two = document_of({"exits 1": 0.98, "exits 2": 0.99}), document_of({"exits 1": 0.985, "exits 2": 0.98})
     found = found_in(settings_of(), one, two)
     assert found.screened == 2, "their thresholds are the same"
-    assert len(found.front) == 2
+    assert {point.quality for point in found.front} == {0.98}, "what it kept less often flatters it less"
 
 
 def test_times_are_no_part_of_a_documents_name() -> None:
@@ -106,14 +107,15 @@ def test_what_nobody_kept_is_refused(found_in: Callable[..., Proposals]) -> None
         found_in(settings_of(), document_of({"exits 1": 0.9}))
 
 
-def test_the_images_that_found_the_points_are_refused(found_in: Callable[..., Proposals]) -> None:
-    with pytest.raises(ConfigError, match=r"--points-of .*0\.json: found on these very images"):
-        found_in(settings_of(), document_of({"exits 1": 0.98}, data="here"))
+def test_images_that_found_the_points_are_refused_though_they_be_a_few(found_in: Callable[..., Proposals]) -> None:
+    some = document_of({"exits 1": 0.98}, images=["there", "here"])
+    with pytest.raises(ConfigError, match=r"--points-of .*1\.json: 1 of these 2 images, or exact copies, found its"):
+        found_in(settings_of(), document_of({"exits 1": 0.98}), some)
 
 
 def another_schema(document: dict[str, Any]) -> None:
-    """Of a release that knew no digests."""
-    document["schema_version"] = 1
+    """Of a release that did not name its images."""
+    document["schema_version"] = 5
 
 
 def another_model(document: dict[str, Any]) -> None:
@@ -124,6 +126,26 @@ def another_model(document: dict[str, Any]) -> None:
 def another_task(document: dict[str, Any]) -> None:
     """Two tasks."""
     document["data"]["rows"] = {"caption": 9, "entailment": 9}
+
+
+def no_images(document: dict[str, Any]) -> None:
+    """As no calibration writes it."""
+    del document["data"]["image_digests"]
+
+
+def a_quality_in_words(document: dict[str, Any]) -> None:
+    """As no calibration writes it."""
+    document["points"][0]["kept"] = "most"
+
+
+def no_cost(document: dict[str, Any]) -> None:
+    """As no calibration writes it."""
+    document["points"][0]["net_work_share"] = None
+
+
+def another_depth(document: dict[str, Any]) -> None:
+    """Of a model of three layers."""
+    document["points"][0]["exits"]["image"] = [0.9, 0.9, 0.9]
 
 
 def nothing_of_a_point(document: dict[str, Any]) -> None:
@@ -139,9 +161,13 @@ def a_threshold_that_is_none(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (another_schema, "no tune.json of schema 4 and 5"),
+        (another_schema, f"no tune.json of schema {SCHEMA_VERSION}"),
         (another_model, "calibrated for other weights than those of 'demo'"),
         (another_task, "give --tasks caption,entailment"),
+        (no_images, "not as `mue tune` wrote it: KeyError"),
+        (a_quality_in_words, "not as `mue tune` wrote it: ValueError"),
+        (no_cost, "not as `mue tune` wrote it: TypeError"),
+        (another_depth, "not as `mue tune` wrote it: .*exits.image has 3 thresholds, but the model has 6 layers"),
         (nothing_of_a_point, "not as `mue tune` wrote it: KeyError"),
         (a_threshold_that_is_none, "not as `mue tune` wrote it"),
     ],
@@ -167,13 +193,17 @@ def test_what_is_no_tune_json_is_refused(tmp_path: Path, content: str | None) ->
         read_earlier(settings_of(points_of=[str(tmp_path / "tune.json")]), FACTS)
 
 
-def test_points_run_again_on_other_images(tuned: Tuning, tune_settings: TuneSettings, tmp_path: Path) -> None:
+def test_points_run_again_on_other_images(
+    tuned: Tuning, tune_settings: TuneSettings, labelled_hard: Path, tmp_path: Path
+) -> None:
     """Nothing is screened; the points' exits are those that were found, and the document tells whose they are."""
     before = tune_document(tuned, tune_settings, FACTS)
     path = tmp_path / "tune.json"
     path.write_text(json.dumps(before), "utf-8")
-    given = {"points_of": (str(path),), "images": 12, "fast_quality": 0.1, "min_quality": 0.2}
-    settings = tune_settings.model_copy(update=given)
+    given = {"points_of": (str(path),), "fast_quality": 0.1, "min_quality": 0.2}
+    with pytest.raises(ConfigError, match=r"tune\.json: 12 of these 12 images, or exact copies, found its points"):
+        tune(tune_settings.model_copy(update=given | {"images": 12}), FACTS)
+    settings = tune_settings.model_copy(update=given | {"shards": (str(labelled_hard),)})
     steps: list[str] = []
     found = tune(settings, FACTS, lambda what, *_: steps.append(what))
     assert {what.split()[0] for what in steps} == {"reading", "running"}
@@ -181,6 +211,9 @@ def test_points_run_again_on_other_images(tuned: Tuning, tune_settings: TuneSett
     document = tune_document(found, settings, FACTS)
     assert document["points_of"] == [lasting_digest(before)]
     assert document["data"]["images_screened"] == {"caption": 0, "entailment": 0}
+    images = {hashlib.sha256(image.encode()).hexdigest()[:16] for image in found.asked.images}
+    assert set(document["data"]["image_digests"]) == images
+    assert not images & set(before["data"]["image_digests"])
     again = [point for point in document["points"] if point["earlier"]]
     assert again
     for point in again:

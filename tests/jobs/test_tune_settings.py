@@ -19,6 +19,12 @@ def test_values_out_of_range_are_named(key: str, value: Any) -> None:
         parse_config(TuneSettings, {"shards": ["val"], key: value}, where="mue tune")
 
 
+def test_fast_asks_for_no_more_than_balanced() -> None:
+    with pytest.raises(ConfigError, match=r"fast_quality 0\.97 is more than min_quality 0\.95.*give a fast_quality"):
+        parse_config(TuneSettings, {"shards": ["val"], "min_quality": 0.95}, where="mue tune")
+    assert parse_config(TuneSettings, {"shards": ["val"], "min_quality": 0.95, "fast_quality": 0.95}, where="mue tune")
+
+
 def test_every_setting_is_explained() -> None:
     assert all(field.description for field in TuneSettings.model_fields.values())
 
