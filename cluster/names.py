@@ -87,6 +87,8 @@ def check_absolute_path(value: str) -> str:
 def check_mount_path(value: str) -> str:
     """Return an absolute path at which a volume hides nothing of a pod's, and nothing of a pod's lies in the volume."""
     check_absolute_path(value)
+    if ":" in value:
+        raise ValueError("Kubernetes takes no ':' in the path of a mount")
     for taken in POD_PATHS:
         if f"{value}/".startswith(f"{taken}/") or f"{taken}/".startswith(f"{value}/"):
             raise ValueError(f"pods have {taken} of their own; mount the volume elsewhere, as at /mnt/shared")

@@ -15,6 +15,8 @@ from cluster.spec import LONGEST_CLUSTER_NAME, ClusterSpec
 
 INTERRUPTED = 75
 """Exit code of `mue run` that was asked to end and can resume (`pipeline.exit_codes`)."""
+MOST_SCRIPT_BYTES = 4 << 20
+"""Slurm's own limit (`max_script_size`) where nobody set another."""
 _BODY = "slurm_body.sh"
 
 
@@ -70,4 +72,7 @@ def slurm_script(spec: ClusterSpec, *, run: str, job_yaml: str) -> str:
     }
     lines += [f"{name}={shlex.quote(value)}" for name, value in settings.items()]
     body = resources.files("cluster").joinpath(_BODY).read_text("utf-8")
-    return "\n".join(lines) + "\n\n" + body
+    script = "\n".join(lines) + "\n\n" + body
+    if len(script.encode()) > MOST_SCRIPT_BYTES:
+        raise ValueError(f"the script has {len(script.encode()):,} bytes; Slurm takes 4 MiB: use patterns")
+    return script

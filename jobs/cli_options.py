@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from jobs.settings import help_of
+from mue_model.brief import brief
 from mue_model.config import ConfigError
-from mue_model.config_errors import brief
 from pipeline.spec import MOST_ACTORS
 
 Inputs = Annotated[

@@ -13,8 +13,8 @@ from jobs.cli_options import Actors, ConfigFile, Exits, Inputs, Model, OutputOpt
 from jobs.counting_view import counting_shown
 from jobs.spec import load_spec
 from jobs.terminal import Terminal, pairs_table
+from mue_model.brief import brief
 from mue_model.config import ConfigError
-from mue_model.config_errors import brief
 
 MOST_OF_A_NODE = 10**6
 MOST_PRICE = 10**9

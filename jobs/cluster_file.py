@@ -38,7 +38,7 @@ def load_cluster(path: str | None, *, profile: str, overrides: list[str]) -> Clu
     else:
         document, where = read_document(path), path
     for text in overrides:
-        keys, value = parse_override(text)
+        keys, value = parse_override(text, option="--set-cluster", example="ray_version=2.60.0")
         document = with_setting(document, keys, value, where=where)
     try:
         return ClusterSpec.model_validate(document)

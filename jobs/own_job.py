@@ -9,8 +9,8 @@ import os
 
 from jobs.jobs_client import JobsClient
 from jobs.submissions import Submission
+from mue_model.brief import brief
 from mue_model.config import ConfigError
-from mue_model.config_errors import brief
 from pipeline.storage import Storage
 
 

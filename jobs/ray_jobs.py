@@ -29,8 +29,8 @@ from jobs.jobs_client import (
     SubmissionTaken,
     SubmissionUnknown,
 )
+from mue_model.brief import brief
 from mue_model.config import ConfigError
-from mue_model.config_errors import brief
 
 _SCHEMES = ("http", "https", "ray")
 """Of any other Ray's client would import the module of that name."""

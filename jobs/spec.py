@@ -12,12 +12,16 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from mue_model.brief import brief, cut, masked
 from mue_model.config import ConfigError
-from mue_model.config_errors import Problem, brief, problems_of
+from mue_model.config_errors import Problem, problems_of
 from mue_model.regular_file import open_given, read_bounded
 from pipeline.spec import JobSpec
 
 COMMAND_LINE = "command line"
+MOST_BYTES = 8 << 20
+"""Largest file of settings: reading YAML takes some 150 times its size of memory."""
+_LONGEST_REASON = 300
 
 
 def load_spec(path: str | None, *, inputs: Sequence[str], output: str | None, overrides: Sequence[str]) -> JobSpec:
@@ -54,11 +58,13 @@ def load_spec(path: str | None, *, inputs: Sequence[str], output: str | None, ov
 def read_document(path: str) -> dict[str, Any]:
     """Return the mapping in the YAML file `path`; empty files give an empty one. Refuses duplicate keys.
 
-    A file is a regular one, or what a shell hands over (`/dev/stdin`, `<(...)`), and not larger than what is read of a
-    model: a named pipe would be waited for, and `/dev/zero` has no end.
+    A file is a local and regular one, or what a shell hands over (`/dev/stdin`, `<(...)`), and not larger than
+    `MOST_BYTES`: a named pipe would be waited for, and `/dev/zero` has no end.
     """
+    if "://" in path:
+        raise ConfigError(f"{brief(path)}: only local files can be read; copy it here, or hand it over as /dev/stdin")
     try:
-        text = read_bounded(path, opened=open_given).decode()
+        text = read_bounded(path, most_bytes=MOST_BYTES, opened=open_given).decode()
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; 'mue config init > {path}' writes an example") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -84,18 +90,19 @@ class _StrictLoader(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key '{key.value}' is given twice; keep one", key.start_mark
-                    )
+                    what = f"the key '{cut(masked(key.value))}' is given twice; keep one"
+                    raise yaml.constructor.ConstructorError(None, None, what, key.start_mark)
                 seen.add(key.value)
         return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep=deep)
-        except (ValueError, LookupError, AttributeError) as error:
+        except (ValueError, LookupError, AttributeError, ArithmeticError) as error:
             # What looks like a date or has a tag is converted unchecked, as in 2020-99-99 or !!int x.
-            what = f"{str(node.value)[:80]!r} is no {node.tag.rpartition(':')[2]}; put it in quotes if it is a text"
+            what = (
+                f"{str(node.value)[:80]!r} is no {cut(node.tag.rpartition(':')[2])}; put it in quotes if it is a text"
+            )
             raise yaml.constructor.ConstructorError(None, None, what, node.start_mark) from error
 
 
@@ -104,20 +111,22 @@ def _reason(error: yaml.YAMLError | RecursionError) -> str:
     if isinstance(error, RecursionError):
         return "brackets are nested too deeply"
     mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or " ".join(str(error).split())
+    problem = cut(getattr(error, "problem", None) or " ".join(str(error).split()), _LONGEST_REASON)
     return f"line {mark.line + 1}: {problem}" if mark is not None else problem
 
 
-def parse_override(text: str) -> tuple[tuple[str, ...], Any]:
-    """Split `a.b=value` into its keys and its YAML value."""
+def parse_override(
+    text: str, *, option: str = "--set", example: str = "exits.image=0.9"
+) -> tuple[tuple[str, ...], Any]:
+    """Split `a.b=value` into its keys and its YAML value; `option` is what it was given by."""
     name, equals, value = text.partition("=")
     keys = tuple(name.strip().split("."))
     if not equals or not all(keys):
-        raise ConfigError(f"--set {text!r}: expected key=value, as in --set exits.image=0.9")
+        raise ConfigError(f"{option} {brief(text)}: expected key=value, as in {option} {example}")
     try:
         return keys, yaml.load(value, Loader=_StrictLoader)
     except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"--set {text!r}: the value is not valid YAML: {_reason(error)}") from error
+        raise ConfigError(f"{option} {brief(text)}: the value is not valid YAML: {_reason(error)}") from error
 
 
 def with_setting(

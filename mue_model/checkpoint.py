@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from mue_model.brief import brief, cut
 from mue_model.config import ModelConfig
 from mue_model.model import MueModel, parameter_shapes
 from mue_model.model_folder import WEIGHTS_FILE, ModelFolderError
@@ -79,7 +80,7 @@ def match_tensors(
 
     def called(name: str) -> str:
         theirs = name_in_file(name)
-        return name if theirs == name else f"{name} ({theirs} in the file)"
+        return cut(name) if theirs == name else f"{cut(name)} ({cut(theirs)} in the file)"
 
     kept = {name: tensor for name, tensor in tensors.items() if not _RECOMPUTED.search(name)}
     tied = {name: kept.pop(name) for name in TIED if name in kept}
@@ -87,9 +88,9 @@ def match_tensors(
     common = [name for name in expected if name in kept]
     problems = [
         [f"missing tensor {called(name)} {expected[name]}" for name in expected if name not in kept],
-        [f"unexpected tensor {called(name)} {_shape(kept[name])}" for name in kept if name not in expected],
+        [f"unexpected tensor {called(name)} {brief(_shape(kept[name]))}" for name in kept if name not in expected],
         [
-            f"tensor {called(name)} has shape {_shape(kept[name])}, the configuration asks for {expected[name]}"
+            f"tensor {called(name)} has shape {brief(_shape(kept[name]))}, the configuration asks for {expected[name]}"
             for name in common
             if _shape(kept[name]) != expected[name]
         ],

@@ -6,9 +6,19 @@ the fingerprint. `EngineConfig` must not change any result.
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self, TypeVar
+from collections.abc import Hashable
+from functools import cache
+from typing import Any, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from mue_model.config_errors import problems_of
 
@@ -18,7 +28,8 @@ class ConfigError(ValueError):
 
 
 class Config(BaseModel):
-    """Frozen, keyword-only settings; an unknown key is an error, and so is a number that is not finite."""
+    """Frozen, keyword-only settings. An unknown key is an error, and so are a truth value where a number belongs, and
+    a number that is not finite or has no place in 64 bits."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -28,6 +39,30 @@ class Config(BaseModel):
         allow_inf_nan=False,
         hide_input_in_errors=True,  # of tracebacks: our own messages show values, but for secrets
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_numbers(cls, value: object, info: ValidationInfo) -> object:
+        """pydantic takes `false`, and YAML's `no` and `off`, for a 0: exits.image=no would let every row leave."""
+        annotation: Any = cls.model_fields[str(info.field_name)].annotation
+        kinds = _kinds(annotation)
+        if {int, float} & kinds:
+            for one in value if isinstance(value, (list, tuple)) else (value,):
+                if isinstance(one, bool) and bool not in kinds:
+                    raise ValueError("expected a number, and YAML takes yes, no, on and off for true and false")
+                if isinstance(one, int) and abs(one) > _LARGEST_NUMBER:
+                    raise ValueError(f"expected a number of at most {_LARGEST_NUMBER:,}")
+        return value
+
+
+_LARGEST_NUMBER = 2**63 - 1
+
+
+@cache
+def _kinds(annotation: Hashable) -> frozenset[Any]:
+    """Return the types of which a value, or an item of it, may be."""
+    inside = get_args(annotation)
+    return frozenset().union(*map(_kinds, inside)) if inside else frozenset({annotation})
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)

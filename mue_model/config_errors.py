@@ -7,7 +7,6 @@ the alternative that the value was meant for is kept, and a value that fits none
 from __future__ import annotations
 
 import difflib
-import reprlib
 import types
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -16,14 +15,16 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from mue_model.brief import brief, cut, masked
+
 HOLDS_SECRET = "holds_secret"
 """Type of errors whose value must not be repeated."""
 _WORDS = {float: "a number", int: "a whole number", str: "text", bool: "true or false", type(None): "null"}
 _PLURALS = {"a number": "numbers", "a whole number": "whole numbers", "text": "texts"}
 _WRONG_KIND = ("_type", "_parsing")
-_BRIEF = reprlib.Repr()
-_BRIEF.maxstring = _BRIEF.maxother = 120
-_BRIEF.maxlevel = 3
+_MOST_SHOWN = 20
+"""Most problems that are listed: a list of wrong values has as many as it is long."""
+_LONGEST_REASON = 600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +38,10 @@ class Problem:
 
 
 def problems_of(cls: type[BaseModel], error: ValidationError) -> list[Problem]:
-    """Return one `Problem` per wrong key, in the order of the document."""
-    return list(_explain(cls, (), [(problem["loc"], problem) for problem in error.errors()]))
+    """Return one `Problem` per wrong key, in the order of the document: the first ones, and how many more there are."""
+    found = list(_explain(cls, (), [(problem["loc"], problem) for problem in error.errors()]))
+    more = len(found) - _MOST_SHOWN
+    return found if more <= 0 else [*found[:_MOST_SHOWN], Problem(path=(), text=f"and {more:,} more wrong settings")]
 
 
 def keys_of(annotation: Any) -> list[str]:
@@ -127,9 +130,9 @@ def _inside(annotation: Any, key: Any) -> Any:
 def _problem(annotation: Any, path: tuple[str, ...], problem: Any) -> Problem:
     """One validation error at the very value that is wrong."""
     if problem["type"] == "missing":
-        return Problem(path=path, text=f"{'.'.join(path)}: required, but not given")
+        return Problem(path=path, text=f"{_dotted(path)}: required, but not given")
     if problem["type"] == HOLDS_SECRET:
-        return Problem(path=path, text=f"{'.'.join(path)}: {problem['msg']}")
+        return Problem(path=path, text=f"{_dotted(path)}: {problem['msg']}")
     if problem["type"].endswith(_WRONG_KIND):
         return _line(path, problem["input"], f"expected {expected(annotation)}")
     if problem["type"] == "literal_error":
@@ -138,18 +141,19 @@ def _problem(annotation: Any, path: tuple[str, ...], problem: Any) -> Problem:
         return _line(path, given, f"expected {expected(annotation)}{near}")
     if problem["type"] == "value_error" and isinstance(problem["input"], dict):
         # A check across the keys of a section: its message names the keys itself.
-        return Problem(path=path, text=problem["msg"].removeprefix("Value error, "))
+        return Problem(path=path, text=cut(problem["msg"].removeprefix("Value error, "), _LONGEST_REASON))
     reason = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     return _line(path, problem["input"], reason)
 
 
-def brief(value: Any) -> str:
-    """Return `value` as messages show it, short whatever it holds: aliases of YAML make much of a small file."""
-    return _BRIEF.repr(value)
-
-
 def _line(path: tuple[str, ...], value: Any, reason: str) -> Problem:
-    return Problem(path=path, text=f"{'.'.join(path) or '(whole document)'} = {brief(value)}: {reason}")
+    where = _dotted(path) or "(whole document)"
+    return Problem(path=path, text=f"{where} = {brief(value)}: {cut(reason, _LONGEST_REASON)}")
+
+
+def _dotted(path: Sequence[str]) -> str:
+    """Return a path as it is typed; a key may be anything, megabytes too."""
+    return ".".join(cut(masked(key)) for key in path)
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from mue_model.appearing_folder import appearing_folder, check_target
+from mue_model.brief import brief
 from mue_model.checkpoint import check_finite, match_tensors, parameter_count, save_weights
 from mue_model.config import ExitConfig, ModelConfig, Streams
 from mue_model.convert_fairseq import read_fairseq
@@ -83,7 +84,7 @@ def convert(
     """
     for path in (source, destination):
         if "://" in str(path):
-            raise ModelFolderError(f"{path}: only local files and folders can be read and written")
+            raise ModelFolderError(f"{brief(str(path))}: only local files and folders can be read and written")
     source, target = Path(source), Path(destination)
     check_target(target, ours=_FILES, force=force)
     published = _read(source, streams, force=force)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from mue_model.brief import brief, cut
 from mue_model.checkpoint import EMBEDDING, fairseq_name, name_in_fairseq
 from mue_model.config import RESNETS, ConfigError, ModelConfig, Streams, parse_config
 from mue_model.model_folder import ModelFolderError
@@ -68,12 +69,12 @@ def read_fairseq(path: Path, streams: Streams) -> Published:
     """
     content = load_pickled(path, allowed=ALLOWED)
     if not isinstance(content, Mapping) or "model" not in content:
-        held = ", ".join(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
-        raise ModelFolderError(f"{path} is no fairseq checkpoint: it has no entry 'model', only {held[:200]}")
+        held = brief(list(content)) if isinstance(content, Mapping) else type(content).__name__
+        raise ModelFolderError(f"{path} is no fairseq checkpoint: it has no entry 'model', only {held}")
     tensors: dict[str, Tensor] = {}
     for name, tensor in named_tensors(content["model"], where=f"{path}: model").items():
         if fairseq_name(name) in tensors:
-            raise ModelFolderError(f"{path}: tensor {fairseq_name(name)} is there twice, once as {name}")
+            raise ModelFolderError(f"{path}: tensor {cut(fairseq_name(name))} is there twice, once as {cut(name)}")
         tensors[fairseq_name(name)] = tensor
     arguments, notes = _arguments(content), []
     if not arguments:
@@ -82,16 +83,16 @@ def read_fairseq(path: Path, streams: Streams) -> Published:
         )
     for key, value in _IMPLEMENTED.items():
         if arguments.get(key) not in (None, value):
-            raise ModelFolderError(f"{path}: {key} = {arguments[key]!r} is not implemented, only {value!r} is")
+            raise ModelFolderError(f"{path}: {key} = {brief(arguments[key])} is not implemented, only {value!r} is")
     if arguments.get("resnet_type") not in (None, *RESNETS):
         raise ModelFolderError(
-            f"{path}: resnet_type = {arguments['resnet_type']!r} is not implemented, only {', '.join(RESNETS)} are"
+            f"{path}: resnet_type = {brief(arguments['resnet_type'])} is not implemented, only {', '.join(RESNETS)} are"
         )
     sizes = infer_sizes(tensors, where=str(path))
     for key, ours in _ARGUMENTS.items():
         if arguments.get(key) not in (None, sizes[ours]):
             raise ModelFolderError(
-                f"{path}: its arguments say {key} = {arguments[key]!r}, but its tensors have {sizes[ours]!r}"
+                f"{path}: its arguments say {key} = {brief(arguments[key])}, but its tensors have {sizes[ours]!r}"
             )
     scale = arguments.get("attn_scale_factor", 2.0)
     settings = {**sizes, "attn_scale_factor": scale, "streams": streams}

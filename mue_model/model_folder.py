@@ -8,17 +8,17 @@ generation_config.json. No code is ever taken from it.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mue_model.brief import brief
 from mue_model.config import ConfigError, ExitConfig, GenerationConfig, ModelConfig, parse_config
-from mue_model.config_errors import brief
 from mue_model.grid import STRIDE
 from mue_model.processor import CAPTION_PROMPT, Processor
 from mue_model.regular_file import read_bounded
+from mue_model.strict_json import strict_json
 from mue_model.tokenizer import BOS, EOS, PAD, UNK
 from mue_model.weights_header import check_weights_header
 
@@ -113,7 +113,9 @@ def read_model_folder(path: str | Path) -> ModelFacts:
     """Read everything but the weights of a model folder; raise `ModelFolderError` naming what is wrong."""
     folder = Path(path)
     if "://" in str(path):
-        raise ModelFolderError(f"model '{path}': only local folders can be read; copy it to a local folder first")
+        raise ModelFolderError(
+            f"model {brief(str(path))}: only local folders can be read; copy it to a local folder first"
+        )
     try:
         found = folder.is_dir()
     except OSError as error:  # a name that is too long, a folder above it that is closed
@@ -239,7 +241,7 @@ def generation_document(generation: GenerationConfig) -> dict[str, Any]:
 def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file; raise `ModelFolderError` naming the file if there is none."""
     try:
-        document = json.loads(read_bounded(path).decode(), object_pairs_hook=_each_key_once)
+        document = strict_json(read_bounded(path).decode())
     except FileNotFoundError as error:
         raise ModelFolderError(f"{path} is missing") from error
     except (OSError, ValueError, RecursionError) as error:
@@ -247,14 +249,6 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ModelFolderError(f"{path} holds no JSON object")
     return document
-
-
-def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {brief(max(keys, key=keys.count))} is given twice; keep one")
-    return found
 
 
 def file_digest(path: Path) -> str:

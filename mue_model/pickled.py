@@ -15,7 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mue_model.brief import brief, cut
 from mue_model.model_folder import ModelFolderError
+from mue_model.regular_file import MOST_BYTES, open_regular
 
 Allowed = Callable[..., Any] | tuple[Callable[..., Any], str]
 """What a pickle may call besides tensors: a class, or a callable and the name that files know it by."""
@@ -33,11 +35,12 @@ def load_pickled(path: Path, *, allowed: Sequence[Allowed] = ()) -> Any:
         ModelFolderError: the file cannot be read, or names a class or function that is neither torch's own for
             tensors nor among `allowed`; that one is named, and nothing has been called.
     """
+    head = _checked_head(path)
     zipped = zipfile.is_zipfile(path)
-    check_download(path)
-    head = _head(path)
     if not zipped and head.startswith(_ZIP):
         raise ModelFolderError(f"{path} is cut off: the end of its zip archive is missing; copy or download it again")
+    if zipped:
+        _check_zip(path)
     if head[:1] == pickle.PROTO and head[1:2] > _TORCH_PROTOCOL:
         raise ModelFolderError(f"{path} is a plain pickle, not written by torch.save; nothing in it was run")
     try:
@@ -61,24 +64,42 @@ def named_tensors(content: Any, *, where: str) -> dict[str, Tensor]:
         raise ModelFolderError(f"{where} holds a {type(content).__name__}; expected tensors by name")
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise ModelFolderError(f"{where}: {name!r} is a {type(value).__name__}; expected tensors by name")
+            raise ModelFolderError(f"{where}: {brief(name)} is a {type(value).__name__}; expected tensors by name")
         if value.layout is not torch.strided or value.is_quantized or value.is_meta:
-            raise ModelFolderError(f"{where}: tensor {name} is sparse, quantized or without values; store it densely")
+            raise ModelFolderError(
+                f"{where}: tensor {cut(name)} is sparse, quantized or without values; store it densely"
+            )
     return dict(content)
 
 
 def check_download(path: Path) -> None:
-    """Raise `ModelFolderError` if `path` is unreadable or the stand-in that git leaves for a large file."""
-    if _head(path).startswith(_LFS_POINTER):
-        raise ModelFolderError(f"{path} is a Git LFS pointer, not the file itself; run `git lfs pull` in its folder")
+    """Raise `ModelFolderError` if `path` is no file that can be read, or git's stand-in for a large one."""
+    _checked_head(path)
 
 
-def _head(path: Path) -> bytes:
+def _checked_head(path: Path) -> bytes:
     try:
-        with path.open("rb") as stream:
-            return stream.read(64)
+        with open_regular(path) as stream:
+            head = stream.read(64)
     except OSError as error:
         raise ModelFolderError(f"{path} cannot be read: {error.strerror or error}") from error
+    if head.startswith(_LFS_POINTER):
+        raise ModelFolderError(f"{path} is a Git LFS pointer, not the file itself; run `git lfs pull` in its folder")
+    return head
+
+
+def _check_zip(path: Path) -> None:
+    """Raise `ModelFolderError` where a small archive stands for much: torch stores its members as they are."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ModelFolderError(f"{path} cannot be read as a torch checkpoint: {error}") from error
+    for member in members:
+        if member.compress_type != zipfile.ZIP_STORED:
+            raise ModelFolderError(f"{path}: {cut(member.filename)} in it is compressed, which torch.save never does")
+        if member.filename.endswith("data.pkl") and member.file_size > MOST_BYTES:
+            raise ModelFolderError(f"{path}: {cut(member.filename)} in it has more than {MOST_BYTES:,} bytes")
 
 
 def _reason(error: Exception) -> str:

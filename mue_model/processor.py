@@ -13,9 +13,10 @@ from typing import Any, Self
 import numpy as np
 from PIL import Image
 
-from mue_model.config_errors import brief
+from mue_model.brief import brief
 from mue_model.images import DEFAULT_MAX_PIXELS, MAX_SIDE, ImageError, check_size, decode_image, to_rgb
 from mue_model.regular_file import read_bounded
+from mue_model.strict_json import strict_json
 from mue_model.tokenizer import Tokenizer
 
 __all__ = ["CAPTION_PROMPT", "PROMPTS", "ImageError", "Processor", "ProcessorError", "decode_image", "resize_pixels"]
@@ -105,7 +106,7 @@ class Processor:
 def _read_image_size(path: Path) -> int:
     """Return S, having made sure that the file asks for nothing else than what is implemented."""
     try:
-        config = json.loads(read_bounded(path).decode())
+        config = strict_json(read_bounded(path).decode())
     except FileNotFoundError as error:
         raise ProcessorError(f"{path} is missing; `Processor.save` writes one into a model folder") from error
     except (OSError, ValueError, RecursionError) as error:

@@ -14,8 +14,9 @@ from typing import Any, Self
 import tokenizers
 from tokenizers import models, pre_tokenizers
 
-from mue_model.config_errors import brief
+from mue_model.brief import brief
 from mue_model.regular_file import read_bounded
+from mue_model.strict_json import strict_json
 
 SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")
 """The tokens with the ids 0 to 3, named as in BART."""
@@ -42,6 +43,8 @@ Merge = tuple[str, str]
 
 
 _LARGEST_ID = 2**31 - 1
+_LONGEST_TOKEN = 1000
+"""Ten times the longest of any vocabulary; what a model says would have no end."""
 
 
 class TokenizerError(ValueError):
@@ -167,7 +170,7 @@ def _bytes_of(token: str) -> bytes:
 
 def _read_vocab(path: Path) -> dict[str, int]:
     try:
-        vocab = json.loads(_read_text(path))
+        vocab = strict_json(_read_text(path))
     except (ValueError, RecursionError) as error:
         raise TokenizerError(f"{path}: not JSON: {error}") from error
     if not isinstance(vocab, dict):
@@ -206,6 +209,10 @@ def _check_vocab(vocab: dict[str, int], where: str) -> dict[int, str]:
             raise TokenizerError(
                 f"{where}: {brief(token)} has the id {brief(i)}; expected an integer from 0 to {_LARGEST_ID}"
             )
+        if len(token) > _LONGEST_TOKEN or not _is_text(token):
+            raise TokenizerError(
+                f"{where}: {brief(token)}, id {i}, is no token: expected text of at most {_LONGEST_TOKEN:,} characters"
+            )
         if i in tokens:
             raise TokenizerError(f"{where}: {brief(token)} and {brief(tokens[i])} both have the id {i}")
         tokens[i] = token
@@ -213,6 +220,15 @@ def _check_vocab(vocab: dict[str, int], where: str) -> dict[int, str]:
         if tokens.get(i) != token:
             raise TokenizerError(f"{where}: id {i} is {brief(tokens.get(i))}; expected {token!r}, as in BART and OFA")
     return tokens
+
+
+def _is_text(token: str) -> bool:
+    """Return whether it can be written: JSON can also say half of a character."""
+    try:
+        token.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_merges(merges: Sequence[Merge], vocab: Mapping[str, int], where: str) -> None:

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mue_model.config_errors import brief
+from mue_model.brief import brief
 from mue_model.regular_file import MOST_BYTES, open_regular
 
 MOST_WEIGHT_BYTES = 64 << 30

@@ -25,7 +25,7 @@ _NO_SHARDS = (".json", ".jsonl", ".txt", ".csv", ".tsv", ".md", ".zip", *_IMAGES
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"^(\d{1,18})\.\.(\d{1,18})$")
 MAX_ALTERNATIVES = 1_000_000
-"""Most shards that the braces of one URL may stand for: a digit too many would fill the memory."""
+"""Most shards that the braces of all URLs may stand for: a digit too many would fill the memory."""
 
 
 class PlanError(PipelineError):
@@ -41,8 +41,10 @@ def expand_urls(urls: list[str] | tuple[str, ...]) -> list[str]:
     shard. Whether a plainly named shard exists is not checked here.
 
     Raises:
-        PlanError: A glob matches nothing, a file can be no shard, or a shard is given twice.
+        PlanError: A glob matches nothing, a file can be no shard, a shard is given twice, or braces stand for more
+            than anybody has.
     """
+    _check_braces(urls)
     shards = _without_side_cars([shard for url in urls for shard in _expand(url)])
     strangers = [shard for shard in shards if _path_of(shard).lower().endswith(_NO_SHARDS) and not _is_folder(shard)]
     if strangers:
@@ -61,10 +63,18 @@ def _expand(url: str) -> list[str]:
     literal = _absolute(url)
     if is_local(literal) and os.path.exists(literal):
         return _expand_place(literal)
-    number = math.prod(_n_choices(match[1]) for match in _BRACES.finditer(url))
-    if number > MAX_ALTERNATIVES:
-        raise PlanError(f"{url} stands for {number:,} shards, over the limit of {MAX_ALTERNATIVES:,}; check the range")
     return [shard for alternative in _expand_braces(url) for shard in _expand_place(_absolute(alternative))]
+
+
+def _check_braces(urls: list[str] | tuple[str, ...]) -> None:
+    total = 0
+    for url in urls:
+        number = math.prod(_n_choices(match[1]) for match in _BRACES.finditer(url))
+        total += number if number > 1 else 0
+        if total > MAX_ALTERNATIVES:
+            so_far = f"{url} stands for {number:,} shards"
+            so_far += f", {total:,} with those before it" if total > number else ""
+            raise PlanError(f"{so_far}, over the limit of {MAX_ALTERNATIVES:,}; check the range")
 
 
 def _absolute(url: str) -> str:

@@ -20,6 +20,8 @@ from pipeline.url_secrets import without_secrets
 MOST_ACTORS = 40_000
 """Most model actors of a job: as many as Ray says that it carries. Ray Data asks for all of `min` in one loop, which a
 typing mistake would make endless."""
+LEAST_SHARE = 0.0001
+"""Least part of a CPU or GPU that an actor can reserve."""
 DEMO_MODEL = "demo"
 """Name of the trained model that ships."""
 
@@ -29,6 +31,19 @@ _EXAMPLES = {"entailment": "ve", "vqa": "vqa"}
 
 _IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
 _COLUMN = "column:"
+
+
+def written(value: str) -> str:
+    """Return a text that can be written as a path, or raise `ValueError`: YAML can also say NUL, and half a character.
+
+    Inputs may hold halves: that is how Python has the names of files that are no UTF-8.
+    """
+    try:
+        if b"\0" not in value.encode():
+            return value
+    except UnicodeEncodeError:
+        pass
+    raise ValueError("holds what no path can hold: a NUL, or half of a character")
 
 
 class FieldsConfig(Config):
@@ -110,6 +125,8 @@ class InputsConfig(Config):
     def _not_empty(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value or not all(url.strip() for url in value):
             raise ValueError("give at least one shard, for example 'shards/{00000..00003}.tar'")
+        if any("\0" in url for url in value):
+            raise ValueError("holds a NUL, which no path can hold")
         return tuple(map(without_secrets, value))
 
 
@@ -126,7 +143,7 @@ class OutputConfig(Config):
     @field_validator("url")
     @classmethod
     def _no_secrets(cls, value: str) -> str:
-        return without_secrets(value)
+        return without_secrets(written(value))
 
 
 class GenerationSection(Config):
@@ -172,6 +189,13 @@ class ActorsConfig(Config):
     max_restarts: int = Field(default=3, gt=0)
     """How often a call is run again whose actor died, and how often in a row an actor may die as it starts. After the
     first the job starts new actors as long as it gets on with each, after the second it ends."""
+
+    @field_validator("num_cpus", "num_gpus")
+    @classmethod
+    def _as_fine_as_ray_counts(cls, value: float | None) -> float | None:
+        if value is not None and 0 < value < LEAST_SHARE:
+            raise ValueError(f"must be 0, or {LEAST_SHARE:g} and more: Ray counts no less")
+        return value
 
     @field_validator("num_gpus")
     @classmethod
@@ -276,7 +300,7 @@ class JobSpec(Config):
     @field_validator("model")
     @classmethod
     def _no_secrets(cls, value: str) -> str:
-        return without_secrets(value)
+        return without_secrets(written(value))
 
     @model_validator(mode="after")
     def _task_has_its_field(self) -> Self:

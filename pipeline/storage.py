@@ -15,6 +15,7 @@ from pipeline.errors import PipelineError
 from pipeline.folders import Folder, NoHardLinks
 from pipeline.local_folder import LocalFolder
 from pipeline.object_folder import ObjectFolder
+from pipeline.url_secrets import without_secrets
 
 
 class StorageError(PipelineError):
@@ -46,6 +47,10 @@ class Storage:
         protocol, separator, rest = url.partition("://")
         if not url.strip():
             raise UnusableUrl("the folder's URL is empty; give a path or a URL such as s3://bucket/run")
+        try:
+            without_secrets(url)
+        except ValueError as error:
+            raise UnusableUrl(f"the folder's URL: {error}") from None
         if not separator or protocol == "file":
             root = os.path.abspath(os.path.expanduser(rest if separator else url))
             return Storage(root, LocalFolder(root))

@@ -8,7 +8,8 @@ from urllib.parse import unquote_plus
 
 from pydantic_core import PydanticCustomError
 
-from mue_model.config_errors import HOLDS_SECRET, brief
+from mue_model.brief import brief
+from mue_model.config_errors import HOLDS_SECRET
 
 _SCHEME = string.ascii_letters + string.digits + "+.-"
 _IN_FILES = frozenset({"zip", "tar", "libarchive", "file", "local", "dir", "filecache", "simplecache", "blockcache"})

@@ -43,6 +43,11 @@ def test_a_job_that_would_be_told_to_end_as_soon_as_it_begins_is_refused() -> No
     assert slurm_script(ClusterSpec(grace_s=3600, slurm=SlurmConfig(time_limit_h=2)), run="r", job_yaml=JOB)
 
 
+def test_a_script_that_slurm_would_not_take_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"the script has [\d,]+ bytes; Slurm takes 4 MiB: use patterns"):
+        slurm_script(ClusterSpec(), run="r", job_yaml="x" * (4 << 20))
+
+
 def test_the_exit_code_is_that_of_an_interrupted_job() -> None:
     assert INTERRUPTED == ExitCode.INTERRUPTED
 

@@ -24,6 +24,7 @@ from cluster.spec import ClusterSpec, NodeGroup
         ({"shared_path": "/a/../etc"}, "absolute path"),
         ({"shared_path": "/a b"}, "absolute path"),
         ({"shared_path": "/dev/./shm"}, "absolute path"),
+        ({"shared_path": "/mnt/a:b"}, "no ':' in the path of a mount"),
         ({"shared_path": "/dev/shm"}, "elsewhere"),
         ({"shared_path": "/etc"}, "elsewhere"),
         ({"shared_path": "/etc/mue/data"}, "elsewhere"),

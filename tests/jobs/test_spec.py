@@ -82,7 +82,26 @@ def test_values_may_hold_equals_signs() -> None:
         ),
         ("audit.seed=!!int x", "--set 'audit.seed=!!int x': the value is not valid YAML: line 1: 'x' is no int"),
         ("task=!!bool x", "--set 'task=!!bool x': the value is not valid YAML: line 1: 'x' is no bool"),
-        (f"task={'[' * 3000}", f"--set 'task={'[' * 3000}': the value is not valid YAML: brackets are nested too"),
+        ("x=" + "[" * 3000, f"--set 'x={'[' * 55}...{'[' * 58}': the value is not valid YAML: brackets are nested too"),
+        ("exits.image=no", "command line: exits.image = False: expected a number, and YAML takes yes, no, on and off"),
+        ("exits.text=[0.9, off]", "command line: exits.text = [0.9, False]: expected a number"),
+        ("actors.min=yes", "command line: actors.min = True: expected a number"),
+        ("audit.rates.deep=on", "command line: audit.rates.deep = True: expected a number"),
+        (
+            "audit.seed=9223372036854775808",
+            "command line: audit.seed = 9223372036854775808: expected a number of at",
+        ),
+        (
+            f"audit.seed=0x{'f' * 6000}",
+            "command line: audit.seed = <a whole number of 7,225 digits>: expected",
+        ),
+        (f"audit.seed={'1:' * 200}1.0", "--set 'audit.seed=1:"),
+        ("actors.num_cpus=1e-320", "command line: actors.num_cpus = '1e-320': must be 0, or 0.0001 and more"),
+        ("actors.num_gpus=0.00001", "command line: actors.num_gpus = 1e-05: must be 0, or 0.0001 and more"),
+        ('output.url="a\\0b"', "command line: output.url = 'a\\x00b': holds what no path can hold"),
+        ('output.url="s3://o/\\ud800"', "command line: output.url = 's3://o/\\ud800': holds what no path can hold"),
+        ('model="a\\0b"', "command line: model = 'a\\x00b': holds what no path can hold"),
+        ('inputs.urls=["a\\0b"]', "command line: inputs.urls = ['a\\x00b']: holds a NUL"),
         ("exits.image=.nan", "command line: exits.image = nan: must be a finite number"),
         ("exits.text=[.5, -.inf]", "command line: exits.text.1 = -inf: must be a finite number"),
         ("actors.num_cpus=.inf", "command line: actors.num_cpus = inf: must be a finite number"),
@@ -135,6 +154,56 @@ def test_aliases_make_no_long_message(job: str, override: str | None) -> None:
     assert len(text) < 5000
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{'k' * 200_000}: 1\n",
+        f"{'k' * 200_000}: 1\n" * 2,
+        f"a: *{'k' * 200_000}\n",
+        f"a: !{'k' * 200_000} 1\n",
+        f"inputs: {{urls: [{'1,' * 3000}]}}\noutput: {{url: x}}\n",
+        "".join(f"key{number}: 1\n" for number in range(5000)),
+    ],
+)
+def test_no_file_makes_a_long_message(job: str, text: str) -> None:
+    Path(job).write_text(text)
+    assert len(refusal(job)) < 5000
+
+
+def test_of_many_wrong_settings_the_first_are_named_and_the_others_counted(job: str) -> None:
+    Path(job).write_text(JOB + "".join(f"key{number}: 1\n" for number in range(50)))
+    text = refusal(job)
+    assert "key0 = 1" in text
+    assert "key19 = 1" in text
+    assert "key20" not in text
+    assert text.endswith("and 30 more wrong settings")
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides"),
+    [
+        ("inputs: {urls: a}\noutput: s3://AKIA:hunter2@b/out\n", []),
+        ("inputs: s3://AKIA:hunter2@b/a.tar\noutput: {url: o}\n", []),
+        ("inputs: {urls: a}\nouput: {url: 's3://AKIA:hunter2@b/out'}\n", []),
+        ("inputs: {urls: {x: 's3://AKIA:hunter2@b/a.tar'}}\noutput: {url: o}\n", []),
+        ("inputs: {urls: a}\noutput: {url: o}\ntask: 'https://u:hunter2@h/t'\n", []),
+        ("inputs: {urls: a}\noutput: {url: o}\n'https://u:hunter2@h/t': 1\n", []),
+        ("inputs: {urls: a}\noutput: {url: 's3://AKIA:hunter2@b/out'}\n", ["output.url.x=1"]),
+        ("inputs: {urls: a}\noutput: {url: o}\n", ["model=https://u:hunter2@h/x: y: ["]),
+        ("inputs: {urls: a}\noutput: {url: o}\n", ["https://u:hunter2@h/x"]),
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_repeated(job: str, text: str, overrides: list[str]) -> None:
+    Path(job).write_text(text)
+    said = refusal(job, *overrides)
+    assert "hunter2" not in said
+    assert "…@" in said
+
+
+def test_only_local_files_are_read() -> None:
+    assert refusal("https://u:hunter2@h/j.yaml").startswith("'https://…@h/j.yaml': only local files can be read")
+
+
 def test_merge_keys_are_no_duplicates(job: str) -> None:
     Path(job).write_text("inputs: {urls: a}\noutput: &o {url: x}\nactors: {<<: {min: 2}, max: 3}\n")
     assert load_spec(job, inputs=[], output=None, overrides=[]).actors.min == 2
@@ -159,10 +228,10 @@ def test_what_has_no_writer_or_no_end_is_refused_and_what_a_shell_hands_over_is_
     os.close(reader)
 
 
-def test_files_are_no_larger_than_what_describes_a_model(job: str) -> None:
+def test_files_that_would_fill_the_memory_are_refused(job: str) -> None:
     with Path(job).open("ab") as file:
-        file.truncate((64 << 20) + 1)
-    assert refusal(job).startswith("job.yaml: cannot be read as text: [Errno 27] has more than 67,108,864 bytes")
+        file.truncate((8 << 20) + 1)
+    assert refusal(job).startswith("job.yaml: cannot be read as text: [Errno 27] has more than 8,388,608 bytes")
 
 
 def test_files_that_cannot_be_read_are_named(job: str, tmp_path: Path) -> None:

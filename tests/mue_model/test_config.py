@@ -42,6 +42,10 @@ def test_an_unknown_key_is_an_error_that_names_the_nearest(config: Any) -> None:
         (EngineConfig, {"policy": "sorted"}, "policy"),
         (ExitConfig, {"schedule": "cosine"}, "schedule"),
         (ExitConfig, {"image": "often"}, "image"),
+        (ExitConfig, {"image": False}, "image = False: expected a number"),
+        (ExitConfig, {"text": [0.9, True]}, r"text = \[0.9, True\]: expected a number"),
+        (GenerationConfig, {"max_tokens": True}, "max_tokens = True: expected a number"),
+        (EngineConfig, {"group_size": 2**63}, "group_size = 9223372036854775808: expected a number of at most"),
         (ExitConfig, {"kv_policy": "sometimes"}, "kv_policy"),
     ],
 )

@@ -98,7 +98,7 @@ def test_arguments_are_found_in_files_of_every_age(tmp_path: Path, form: str) ->
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"state_dict": {}}, "it has no entry 'model', only state_dict"),
+        ({"state_dict": {}}, r"it has no entry 'model', only \['state_dict'\]"),
         ([1], "it has no entry 'model', only list"),
         ({"model": [1]}, "model holds a list"),
         ({"model": {"a": 1}}, "'a' is a int"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import pickle
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ import pytest
 import torch
 
 from mue_model.convert import convert
-from mue_model.convert_fairseq import ALLOWED
+from mue_model.convert_fairseq import ALLOWED, read_fairseq
 from mue_model.model_folder import ModelFolderError
-from mue_model.pickled import load_pickled, named_tensors
+from mue_model.pickled import check_download, load_pickled, named_tensors
+from mue_model.regular_file import MOST_BYTES
 
 PLAIN = "is a plain pickle, not written by torch.save; nothing in it was run"
 
@@ -107,6 +110,59 @@ def test_a_git_lfs_pointer_is_explained(tmp_path: Path) -> None:
     path = tmp_path / "pytorch_model.bin"
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "utf-8")
     with pytest.raises(ModelFolderError, match="is a Git LFS pointer, not the file itself; run `git lfs pull`"):
+        load_pickled(path)
+
+
+def bomb() -> Any:
+    """A list that is short, and whose text would fill any memory."""
+    found: Any = ["x"] * 9
+    for _ in range(30):
+        found = [found] * 9
+    return found
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"model": {"a": torch.ones(1)}, "args": argparse.Namespace(activation_fn=bomb())},
+        {"model": {"a": torch.ones(1)}, "args": argparse.Namespace(resnet_type=argparse.Namespace(a=bomb()))},
+        {"model": {"a": torch.ones(1)}, "args": argparse.Namespace(activation_fn="x" * 3_000_000)},
+        {"model": {"n" * 3_000_000: 1}},
+        {"k" * 3_000_000: 1},
+        dict.fromkeys(range(100_000)),
+    ],
+    ids=["lists", "namespace", "text", "name", "key", "keys"],
+)
+def test_no_file_makes_an_endless_message(content: Any, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "file.pt")
+    with pytest.raises(ModelFolderError) as raised:
+        read_fairseq(tmp_path / "file.pt", "joint")
+    assert len(str(raised.value)) < 2000
+
+
+def test_an_archive_that_stands_for_much_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "file.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("file/data.pkl", bytes(1 << 20))
+    with pytest.raises(ModelFolderError, match=r"file/data\.pkl in it is compressed, which torch\.save never does"):
+        load_pickled(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("file/data.pkl", bytes(MOST_BYTES + 1))
+    with pytest.raises(ModelFolderError, match=r"file/data\.pkl in it has more than 67,108,864 bytes"):
+        load_pickled(path)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_has_no_end_is_not_waited_for(kind: str, name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(ModelFolderError, match=f"{name} cannot be read: is not a regular file"):
+        check_download(path)
+    with pytest.raises(ModelFolderError, match=f"{name} cannot be read: is not a regular file"):
         load_pickled(path)
 
 

@@ -123,6 +123,12 @@ def test_a_range_with_a_digit_too_many_is_refused_at_once(typed: str) -> None:
         expand_urls([f"s3://b/{typed}"])
 
 
+def test_ranges_of_several_urls_add_up() -> None:
+    with pytest.raises(PlanError, match=r"stands for 600,000 shards, 1,200,000 with those before it, over the limit"):
+        expand_urls(["s3://b/{000000..599999}.tar", "s3://c/{000000..599999}.tar"])
+    assert len(expand_urls(["s3://b/{0..9}.tar", "s3://b/{10..19}.tar"])) == 20
+
+
 def test_what_a_folder_of_shards_holds_besides_is_told(corpus: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("set/0.tar", "set/0.parquet", "set/0_stats.json", "set/README.md", "set/.cache/9.tar"):
         (corpus / name).parent.mkdir(parents=True, exist_ok=True)
