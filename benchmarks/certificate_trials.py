@@ -5,7 +5,9 @@
 
 Every trial takes images that no other one takes, orders the points on one half of them and tests on the other. A
 point's true risk is what it loses on all images of the other trials. A trial is violated if it certifies a point whose
-true risk exceeds alpha; at delta .05 at most `allowed` of them are, with 99 %. As the last line, one JSON document.
+true risk exceeds alpha; at delta .05 at most `allowed` of them are, with 99 %. Where no point's risk lies just above an
+alpha nothing is tried: --just-below also tests at alphas of which each is a little less than the risk of a point. As
+the last line, one JSON document.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ from mue_model.tuning.family import constant_depth
 
 SURE = 0.99
 """With which a certificate that is right has no more violations than are allowed."""
+BELOW = 0.97
+"""Share of a point's risk that is just below it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +72,7 @@ def main() -> None:
     parser.add_argument(
         "--images", nargs="+", type=int, default=[200], help="of each trial; one half orders, the other tests"
     )
+    parser.add_argument("--just-below", action="store_true", help="also at alphas just below the risk of each point")
     arguments = parser.parse_args()
     facts = model_facts(arguments.model)
     depths = range(2, facts.config.encoder_layers)
@@ -75,12 +80,13 @@ def main() -> None:
     points |= {name: facts.exits(name, arguments.task) for name in arguments.presets}
     lost = _all_losses(facts, points, arguments.shards, arguments.task)
     found = []
-    for each, alpha in itertools.product(arguments.images, arguments.alphas):
+    alphas = arguments.alphas + (just_below(lost) if arguments.just_below else [])
+    for each, alpha in itertools.product(arguments.images, alphas):
         own = trials(lost, each=each, alpha=alpha, delta=arguments.delta)
         found.append(asdict(own))
         certified = ", ".join(f"{name} ({own.risks[name]:.2%}) {times}" for name, times in own.certified.items())
         print(
-            f"alpha {alpha}, {each} images each: {own.violations} of {own.trials} trials violated, "
+            f"alpha {alpha:.4g}, {each} images each: {own.violations} of {own.trials} trials violated, "
             f"{own.allowed} allowed; {certified}"
         )
     images = len(next(iter(lost.values())).clusters)
@@ -107,6 +113,12 @@ def _all_losses(
         print(f"{number}/{len(shards)} shards, {len(next(iter(clusters.values()))):,} images", file=sys.stderr)
     order = np.random.default_rng(0).permutation(len(next(iter(clusters.values()))))  # shards may differ in kind
     return {name: Losses(tuple(own[place] for place in order), binary) for name, own in clusters.items()}
+
+
+def just_below(lost: Mapping[str, Losses]) -> list[float]:
+    """Return an alpha for each point that loses anything: so little below its risk that certifying it is an error."""
+    risks = {math.fsum(own.clusters) / len(own.clusters) for own in lost.values()}
+    return [BELOW * risk for risk in sorted(risks) if risk > 0]
 
 
 def trials(lost: Mapping[str, Losses], *, each: int, alpha: float, delta: float) -> Trials:
