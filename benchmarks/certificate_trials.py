@@ -67,6 +67,7 @@ def main() -> None:
     parser.add_argument("shards", nargs="+")
     parser.add_argument("--task", choices=("caption", "entailment"), default="caption")
     parser.add_argument("--presets", nargs="*", default=["balanced", "fast"])
+    parser.add_argument("--constants", nargs="*", type=int, metavar="DEPTH", help="all from two layers on if left out")
     parser.add_argument("--alphas", nargs="+", type=float, default=[0.03, 0.05, 0.08])
     parser.add_argument("--delta", type=float, default=0.05)
     parser.add_argument(
@@ -75,7 +76,7 @@ def main() -> None:
     parser.add_argument("--just-below", action="store_true", help="also at alphas just below the risk of each point")
     arguments = parser.parse_args()
     facts = model_facts(arguments.model)
-    depths = range(2, facts.config.encoder_layers)
+    depths = range(2, facts.config.encoder_layers) if arguments.constants is None else arguments.constants
     points = {f"constant {depth}": constant_depth(facts.config, depth) for depth in depths}
     points |= {name: facts.exits(name, arguments.task) for name in arguments.presets}
     lost = _all_losses(facts, points, arguments.shards, arguments.task)
