@@ -78,10 +78,8 @@ def tune(settings: TuneSettings, facts: ModelFacts, progress: Progress = lambda 
     asked = ask(settings, facts, lambda rows: progress("reading", rows, rows))
     refuse_hopeless(settings, asked)
     if earlier:
-        proposals, screened_rows = (
-            earlier_points(settings, earlier, asked.image_digests),
-            dict.fromkeys(asked.by_task, 0),
-        )
+        proposals = earlier_points(settings, earlier, asked.image_digests)
+        screened_rows = dict.fromkeys(asked.by_task, 0)
     else:
         proposals, screened_rows = _proposals(settings, facts, asked, progress)
     by_proposal = {f"exits {number}": own for number, own in enumerate(proposals.front, start=1)}

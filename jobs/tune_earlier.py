@@ -70,7 +70,7 @@ def _read(path: str, settings: TuneSettings, facts: ModelFacts) -> Earlier:
         if digest == facts.digest:
             for point in found.points:
                 point.exits.per_layer(facts.config)
-    except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f"{where}: not as `mue tune` wrote it: {error!r}; calibrate anew") from error
     if digest != facts.digest:
         raise ConfigError(f"{where}: calibrated for other weights than those of '{facts.name}' ({facts.digest[:12]})")

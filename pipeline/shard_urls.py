@@ -60,9 +60,8 @@ def expand_urls(urls: list[str] | tuple[str, ...]) -> list[str]:
 
 
 def _expand(url: str) -> list[str]:
-    literal = _absolute(url)
-    if is_local(literal) and os.path.exists(literal):
-        return _expand_place(literal)
+    if _is_there(url):
+        return _expand_place(_absolute(url))
     return [shard for alternative in _expand_braces(url) for shard in _expand_place(_absolute(alternative))]
 
 
@@ -70,11 +69,19 @@ def _check_braces(urls: list[str] | tuple[str, ...]) -> None:
     total = 0
     for url in urls:
         number = math.prod(_n_choices(match[1]) for match in _BRACES.finditer(url))
-        total += number if number > 1 else 0
+        if number == 1 or _is_there(url):
+            continue
+        total += number
         if total > MAX_ALTERNATIVES:
             so_far = f"{url} stands for {number:,} shards"
             so_far += f", {total:,} with those before it" if total > number else ""
             raise PlanError(f"{so_far}, over the limit of {MAX_ALTERNATIVES:,}; check the range")
+
+
+def _is_there(url: str) -> bool:
+    """Return whether a local path exists as it is typed, braces and all."""
+    literal = _absolute(url)
+    return is_local(literal) and os.path.exists(literal)
 
 
 def _absolute(url: str) -> str:

@@ -123,6 +123,12 @@ def test_a_range_with_a_digit_too_many_is_refused_at_once(typed: str) -> None:
         expand_urls([f"s3://b/{typed}"])
 
 
+def test_a_path_that_is_there_stands_for_itself_however_many_its_braces_would(tmp_path: Path) -> None:
+    path = tmp_path / "{0..9999999}.tar"
+    path.touch()
+    assert expand_urls([str(path)]) == [str(path)]
+
+
 def test_ranges_of_several_urls_add_up() -> None:
     with pytest.raises(PlanError, match=r"stands for 600,000 shards, 1,200,000 with those before it, over the limit"):
         expand_urls(["s3://b/{000000..599999}.tar", "s3://c/{000000..599999}.tar"])
